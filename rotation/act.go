@@ -1,0 +1,269 @@
+package rotation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Request begins a rotation, or says with a *Refusal why it cannot. The owner may ask, and so may an approver or on-call for an
+// owner; whoever asks cannot approve.
+func (e *Engine) Request(ctx context.Context, q Request) (Progress, error) {
+	p, err := e.request(ctx, q)
+	if err != nil {
+		return p, e.refused(ctx, q.User, "", Entry{Actor: q.By.String(), Action: "request", Key: q.Key}, err)
+	}
+	e.feed.add(q.User.ID())
+	e.Wake()
+	return p, nil
+}
+
+func (e *Engine) request(ctx context.Context, q Request) (Progress, error) {
+	owner, err := e.requestable(ctx, q)
+	if err != nil {
+		return Progress{}, err
+	}
+	seen, err := e.look(ctx, q.User)
+	if err != nil {
+		return Progress{}, unreachable(q.User, err)
+	}
+	for {
+		p, err := e.cfg.Store.Get(ctx, q.User.ID())
+		fresh := errors.Is(err, ErrNotFound)
+		if fresh {
+			p, err = Progress{User: q.User}, nil
+		}
+		if err != nil {
+			return p, fmt.Errorf("read progress of %s: %w", q.User, err)
+		}
+		if r, runs := p.Running(); runs {
+			return p, &Refusal{Code: AlreadyRuns, User: q.User, Rotation: r}
+		}
+		r, err := Start(q, owner, seen, e.cfg.Terms, e.now())
+		if err != nil {
+			return p, err
+		}
+		p.Begin(r)
+		p.Trail = append(p.Trail, Entry{
+			At: e.now(), Actor: q.By.String(), Action: "request", Outcome: "moved", User: q.User.String(), Rotation: p.Rotation.ID,
+			To: r.Stage, Key: r.Old, Detail: q.Reason,
+		})
+		stored, err := e.put(ctx, p, fresh)
+		if !errors.Is(err, ErrConflict) {
+			return stored, err
+		}
+	}
+}
+
+func (e *Engine) put(ctx context.Context, p Progress, fresh bool) (Progress, error) {
+	if fresh {
+		return e.cfg.Store.Create(ctx, p)
+	}
+	return e.cfg.Store.Replace(ctx, p)
+}
+
+// requestable finds the owner and checks that the person may ask, and that somebody could approve.
+func (e *Engine) requestable(ctx context.Context, q Request) (MemberID, error) {
+	account, ok := e.accounts[q.User.Account]
+	if !ok {
+		return "", &Refusal{Code: NoAccount, User: q.User}
+	}
+	user, err := account.IAM.User(ctx, q.User.Name)
+	if err != nil {
+		return "", unreachable(q.User, err)
+	}
+	owner := e.cfg.Owners.Of(user)
+	may := q.By.Approver || q.By.OnCall || owner != "" && q.By.Member == owner
+	switch {
+	case !may:
+		return "", &Refusal{Code: NotOwner, User: q.User, By: owner}
+	case owner == "":
+		return "", &Refusal{Code: NoOwner, User: q.User}
+	case len(e.ApproversFor(owner, q.By.Member)) == 0:
+		return "", &Refusal{Code: NoApprover, User: q.User, By: owner}
+	}
+	return owner, nil
+}
+
+func unreachable(u UserRef, err error) error {
+	if ClassOf(err) == ClassGone {
+		return &Refusal{Code: UserGone, User: u, Err: err}
+	}
+	return &Refusal{Code: Unreachable, User: u, Err: err}
+}
+
+// ApproversFor lists who may approve: all approvers but the owner and the requester.
+func (e *Engine) ApproversFor(owner, requester MemberID) []MemberID {
+	return slices.DeleteFunc(slices.Clone(e.cfg.Approvers), func(m MemberID) bool { return m == owner || m == requester })
+}
+
+// Act lets a person cause an event. The reference says which rotation they mean and at which turn they saw it, so that the second
+// of two clicks finds that the first was there. A nil error means that the move is stored; its effect follows.
+func (e *Engine) Act(ctx context.Context, ref Ref, on On, by Actor, reason string) (Progress, error) {
+	p, err := e.act(ctx, ref, Event{On: on, By: by, Reason: reason})
+	if err != nil {
+		entry := Entry{Actor: by.String(), Action: string(on), Rotation: ref.ID, Detail: reason}
+		return p, e.refused(ctx, p.User, ref.UserDoc(), entry, err)
+	}
+	e.feed.add(ref.UserDoc())
+	e.Wake()
+	return p, nil
+}
+
+func (e *Engine) act(ctx context.Context, ref Ref, ev Event) (Progress, error) {
+	for {
+		p, err := e.cfg.Store.Get(ctx, ref.UserDoc())
+		if errors.Is(err, ErrNotFound) {
+			return p, &Refusal{Code: Outdated}
+		}
+		if err != nil {
+			return p, fmt.Errorf("read rotation %s: %w", ref.ID, err)
+		}
+		cur, err := p.at(ref)
+		if err != nil {
+			return p, err
+		}
+		move, err := cur.check(ev)
+		if err != nil {
+			return p, err
+		}
+		ev.At = e.now()
+		if move.Gate != nil {
+			if ev.Evidence, err = e.look(ctx, p.User); err != nil {
+				return p, unreachable(p.User, err)
+			}
+		}
+		stepErr := p.step(cur, ev)
+		if stepErr != nil && !p.followUp(cur, ev, stepErr) {
+			return p, stepErr
+		}
+		stored, err := e.cfg.Store.Replace(ctx, p)
+		switch {
+		case errors.Is(err, ErrConflict):
+			continue
+		case err != nil:
+			return p, fmt.Errorf("write rotation %s: %w", ref.ID, err)
+		}
+		e.feed.add(ref.UserDoc())
+		return stored, stepErr
+	}
+}
+
+// at finds the rotation as the person saw it, or says what has happened since.
+func (p *Progress) at(ref Ref) (*Rotation, error) {
+	r, ok := p.Find(ref.ID)
+	if !ok {
+		return nil, &Refusal{Code: Outdated, User: p.User}
+	}
+	if r.Turn == ref.Turn {
+		return r, nil
+	}
+	refusal := &Refusal{Code: Outdated, User: p.User, Rotation: r}
+	for _, a := range r.Asks {
+		if a.Turn == ref.Turn && len(a.Decisions) > 0 {
+			refusal.Code, refusal.By = Decided, a.Decisions[len(a.Decisions)-1].By
+		}
+	}
+	if refusal.Code == Outdated && r.Ended() {
+		refusal.Code = HasEnded
+	}
+	return nil, refusal
+}
+
+// check refuses what needs no look at AWS to be refused.
+func (r Rotation) check(ev Event) (Move, error) {
+	move, ok := r.find(ev.On)
+	if !ok {
+		return move, r.noMove(ev.On)
+	}
+	return move, r.allow(move, ev.By)
+}
+
+// followUp makes the move that a shut gate itself calls for, and tells whether there is one: a person is asked if somebody else
+// changed the keys; an approver is asked again if the evidence changed and holds; the owner is back at switching if it does not.
+func (p *Progress) followUp(cur *Rotation, ev Event, stepErr error) bool {
+	refusal, ok := errors.AsType[*Refusal](stepErr)
+	if !ok || refusal.Code != Blocked {
+		return false
+	}
+	next := Event{By: TheEngine, At: ev.At, Evidence: ev.Evidence}
+	first := refusal.Blocks[0]
+	switch {
+	case slices.ContainsFunc(refusal.Blocks, Block.Foreign):
+		first = refusal.Blocks[slices.IndexFunc(refusal.Blocks, Block.Foreign)]
+		next.On, next.Failure = Fail, changed(first)
+	case first.Code == NotAsShown:
+		next.On = Renew
+	case ev.On == Approve && !unknown(refusal.Blocks):
+		next.On, next.Failure = Refute, changed(first)
+	default:
+		return false
+	}
+	if _, ok := cur.find(next.On); !ok {
+		return false
+	}
+	before := *cur
+	if p.step(cur, next) != nil {
+		return false
+	}
+	refusal.Rotation = &before
+	return true
+}
+
+// Receipt notes that the owner has stored the secret; the message that showed it is deleted after that.
+func (e *Engine) Receipt(ctx context.Context, ref Ref, by Actor) (Progress, error) {
+	p, err := e.update(ctx, ref.UserDoc(), func(p *Progress) error {
+		r, ok := p.Find(ref.ID)
+		switch {
+		case !ok:
+			return &Refusal{Code: Outdated, User: p.User}
+		case by.Member != r.Owner:
+			return &Refusal{Code: NotOwner, User: p.User, Rotation: r, By: r.Owner}
+		case !r.Handover.Received.IsZero():
+			return nil
+		}
+		r.Handover.Received = e.now()
+		p.Trail = append(p.Trail, Entry{
+			At: e.now(), Actor: by.String(), Action: "receipt", Outcome: "moved", User: p.User.String(), Rotation: r.ID,
+			From: r.Stage, To: r.Stage, Key: r.New,
+		})
+		return nil
+	})
+	if err != nil {
+		return p, e.refused(ctx, p.User, ref.UserDoc(), Entry{Actor: by.String(), Action: "receipt", Rotation: ref.ID}, err)
+	}
+	return p, nil
+}
+
+// refused records a refusal and returns it. If it cannot be recorded, that is said as well.
+func (e *Engine) refused(ctx context.Context, user UserRef, id string, entry Entry, cause error) error {
+	entry.At, entry.Outcome = e.now(), "refused"
+	if refusal, ok := errors.AsType[*Refusal](cause); !ok || refusal.Code == Unreachable {
+		entry.Outcome = "failed"
+	}
+	entry.Detail = cause.Error()
+	if user.Name != "" {
+		entry.User = user.String()
+		id = user.ID()
+	}
+	err := ErrNotFound
+	if id != "" {
+		_, err = e.update(ctx, id, func(p *Progress) error {
+			p.Trail = append(p.Trail, entry)
+			return nil
+		})
+	}
+	if errors.Is(err, ErrNotFound) {
+		err = e.cfg.Store.Record(ctx, entry)
+	}
+	if err != nil {
+		return errors.Join(cause, fmt.Errorf("record the refusal: %w", err))
+	}
+	return cause
+}
+
+// Refuse records that a person was turned away before any rotation was concerned, such as a guest.
+func (e *Engine) Refuse(ctx context.Context, by MemberID, action string, cause error) error {
+	return e.refused(ctx, UserRef{}, "", Entry{Actor: string(by), Action: action}, cause)
+}

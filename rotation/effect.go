@@ -1,0 +1,275 @@
+package rotation
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Effect makes the one outside call of a working stage and tells what came of it. It looks at the facts first, so that it may be
+// begun again after a crash. An error postpones it.
+type Effect func(ctx context.Context, e *Engine, r Rotation) (Event, error)
+
+// look reads the facts about a user now. A last use that cannot be read stays unknown; anything else that cannot is an error.
+func (e *Engine) look(ctx context.Context, ref UserRef) (Evidence, error) {
+	account, ok := e.accounts[ref.Account]
+	if !ok {
+		return Evidence{}, fmt.Errorf("look at %s: %w", ref, &Refusal{Code: NoAccount, User: ref})
+	}
+	user, err := account.IAM.User(ctx, ref.Name)
+	if err != nil {
+		return Evidence{}, err
+	}
+	keys, err := e.keys(ctx, account, ref)
+	if err != nil {
+		return Evidence{}, err
+	}
+	return Evidence{At: e.now(), UserID: user.ID, Keys: keys}, nil
+}
+
+func (e *Engine) keys(ctx context.Context, account Account, ref UserRef) ([]Key, error) {
+	keys, err := account.IAM.Keys(ctx, ref.Name)
+	if err != nil {
+		return nil, err
+	}
+	for i, k := range keys {
+		use, err := account.IAM.LastUse(ctx, k.ID)
+		if err != nil {
+			e.log.Warn("last use is not known", "user", ref.String(), "key", k.ID, "err", err)
+			continue
+		}
+		keys[i].LastUse = use
+	}
+	return keys, nil
+}
+
+// settle is how long after a lost answer the keys are compared: AWS shows a new key within seconds, but promises no bound
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_general.html).
+const settle = time.Minute
+
+// createKey creates the new key. The intent, with the keys there are, is written before the call, and the new key's id is the
+// first thing written after it.
+//
+// A crash after the intent and before the outcome leaves at most one key that is not in the intent. Its secret is lost and it may
+// not even be ours: settleCreate shows it to a person.
+func createKey(ctx context.Context, e *Engine, r Rotation) (Event, error) {
+	seen, err := e.look(ctx, r.User)
+	if err != nil {
+		return e.failOr(err)
+	}
+	if r.Intent != nil {
+		if ev, err := e.settleCreate(r, seen); ev.On != "" || err != nil {
+			return ev, err
+		}
+	}
+	if blocks := checkSlotFree(r, seen, e.now()); len(blocks) > 0 {
+		return Event{On: Fail, Evidence: seen, Failure: changed(blocks[0])}, nil
+	}
+	if err := e.cfg.Hand.Reach(ctx, r.Owner); err != nil {
+		return e.failOr(err)
+	}
+	if err := e.intend(ctx, r, seen); err != nil {
+		return Event{}, err
+	}
+	key, secret, err := e.accounts[r.User.Account].IAM.CreateKey(ctx, r.User.Name)
+	if err != nil {
+		return e.failOr(err)
+	}
+	e.secrets.put(r.ID, key.ID, secret)
+	return Event{On: Succeed, Key: key.ID, Evidence: seen}, nil
+}
+
+// settleCreate decides after a create whose answer was lost: wait, nothing was made (a zero Event), or a suspect.
+func (e *Engine) settleCreate(r Rotation, seen Evidence) (Event, error) {
+	if at := r.Intent.At.Add(settle); e.now().Before(at) {
+		return Event{}, &notBefore{at: at, why: "the answer to the creation was lost; the keys are compared in a minute"}
+	}
+	for _, k := range seen.Keys {
+		if !slices.Contains(r.Intent.Known, k.ID) {
+			return Event{On: Fail, Evidence: seen, Failure: Failure{
+				Class: ClassSuspect, Key: k.ID, Text: "a key appeared while the answer to a creation was lost: " + string(k.ID),
+			}}, nil
+		}
+	}
+	return Event{}, nil
+}
+
+// intend writes what the user has before a key is created.
+func (e *Engine) intend(ctx context.Context, r Rotation, seen Evidence) error {
+	_, err := e.update(ctx, r.User.ID(), func(p *Progress) error {
+		cur, ok := p.Find(r.ID)
+		if !ok || cur.Turn != r.Turn {
+			return fmt.Errorf("%s at turn %d: %w", r.ID, r.Turn, ErrConflict)
+		}
+		cur.Intent = &Intent{At: e.now(), Known: seen.IDs()}
+		p.Trail = append(p.Trail, Entry{
+			At: e.now(), Actor: "engine", Action: "create-key", Outcome: "intended", User: r.User.String(), Rotation: r.ID,
+			From: r.Stage, To: r.Stage,
+		})
+		return nil
+	})
+	return err
+}
+
+// handOver shows the secret to the owner. The secret lives in this process's memory alone, so after a crash it is lost, and so it
+// is when nobody can tell whether Slack took it: the key is then revoked and another one made.
+func handOver(ctx context.Context, e *Engine, r Rotation) (Event, error) {
+	secret, ok := e.secrets.get(r.ID, r.New)
+	if !ok {
+		return lost(ClassUnknown, "the process stopped before the secret was handed over"), nil
+	}
+	post, err := e.cfg.Hand.HandOver(ctx, r, r.New, secret)
+	switch {
+	case err == nil:
+		e.secrets.drop(r.ID)
+		return Event{On: Succeed, Post: post}, nil
+	case ClassOf(err) == ClassThrottled && r.Retry.Attempts+1 < maxAttempts:
+		return Event{}, err
+	}
+	e.secrets.drop(r.ID)
+	return lost(ClassOf(err), err.Error()), nil
+}
+
+func lost(class Class, text string) Event {
+	return Event{On: Lose, Failure: Failure{Class: class, Text: text}}
+}
+
+// discardNew revokes the new key, which this rotation made: inactive first, then deleted. If somebody uses it after all, it has
+// reached them, and the rotation goes on with it.
+func discardNew(ctx context.Context, e *Engine, r Rotation) (Event, error) {
+	seen, err := e.look(ctx, r.User)
+	if err != nil {
+		return e.failOr(err)
+	}
+	if seen.UserID != r.UserID {
+		return Event{On: Fail, Evidence: seen, Failure: changed(Block{Code: UserReplaced})}, nil
+	}
+	fresh, there := seen.Key(r.New)
+	switch {
+	case !there:
+		return Event{On: Succeed, Evidence: seen}, nil
+	case fresh.LastUse.State == Used:
+		return Event{On: Refute, Evidence: seen, Failure: changed(Block{Code: NewUsed, Key: fresh})}, nil
+	case fresh.LastUse.State != NeverUsed:
+		return Event{}, errNotKnown
+	}
+	iam := e.accounts[r.User.Account].IAM
+	if err := iam.SetStatus(ctx, r.User.Name, r.New, Inactive); err != nil {
+		return e.failOr(err)
+	}
+	if err := iam.DeleteKey(ctx, r.User.Name, r.New); err != nil && ClassOf(err) != ClassGone {
+		return e.failOr(err)
+	}
+	return Event{On: Succeed, Evidence: seen}, nil
+}
+
+// deactivateOld makes the old key inactive, if the evidence of the approval still holds. A crash after the call leaves the key
+// inactive, which is the outcome.
+func deactivateOld(ctx context.Context, e *Engine, r Rotation) (Event, error) {
+	seen, err := e.look(ctx, r.User)
+	if err != nil {
+		return e.failOr(err)
+	}
+	old, there := seen.Key(r.Old)
+	if there && seen.UserID == r.UserID && old.Status == Inactive {
+		return Event{On: Succeed, Evidence: seen}, nil
+	}
+	if blocks := movedAsShown.check(r, seen, e.now()); len(blocks) > 0 {
+		ev, err := blocked(blocks, seen)
+		if err != nil && !unknown(blocks) {
+			return Event{On: Refute, Evidence: seen, Failure: changed(blocks[0])}, nil
+		}
+		return ev, err
+	}
+	if err := e.setOld(ctx, r, Inactive); err != nil {
+		return e.failOr(err)
+	}
+	return Event{On: Succeed, Evidence: seen}, nil
+}
+
+// unknown tells whether a fact is missing.
+func unknown(blocks []Block) bool {
+	return slices.ContainsFunc(blocks, func(b Block) bool { return b.Code == OldUnknown || b.Code == NewUnknown })
+}
+
+// reactivateOld makes the old key active again. It asks for no approval and for no evidence but that the key is that user's.
+func reactivateOld(ctx context.Context, e *Engine, r Rotation) (Event, error) {
+	seen, err := e.look(ctx, r.User)
+	if err != nil {
+		return e.failOr(err)
+	}
+	old, there := seen.Key(r.Old)
+	switch {
+	case seen.UserID != r.UserID:
+		return Event{On: Fail, Evidence: seen, Failure: changed(Block{Code: UserReplaced})}, nil
+	case !there:
+		return Event{On: Fail, Evidence: seen, Failure: changed(Block{Code: OldGone, Key: Key{ID: r.Old}})}, nil
+	case old.Status == Active:
+		return Event{On: Succeed, Evidence: seen}, nil
+	}
+	if err := e.setOld(ctx, r, Active); err != nil {
+		return e.failOr(err)
+	}
+	return Event{On: Succeed, Evidence: seen}, nil
+}
+
+func (e *Engine) setOld(ctx context.Context, r Rotation, to Status) error {
+	return e.accounts[r.User.Account].IAM.SetStatus(ctx, r.User.Name, r.Old, to)
+}
+
+// deleteOld deletes the old key, if it stayed inactive and unused. A crash after the call leaves no key, which is the outcome.
+func deleteOld(ctx context.Context, e *Engine, r Rotation) (Event, error) {
+	seen, err := e.look(ctx, r.User)
+	if err != nil {
+		return e.failOr(err)
+	}
+	if _, there := seen.Key(r.Old); !there && seen.UserID == r.UserID {
+		return Event{On: Succeed, Evidence: seen}, nil
+	}
+	if blocks := idleAsShown.check(r, seen, e.now()); len(blocks) > 0 {
+		if unknown(blocks) {
+			return Event{}, errNotKnown
+		}
+		return Event{On: Fail, Evidence: seen, Failure: changed(blocks[0])}, nil
+	}
+	err = e.accounts[r.User.Account].IAM.DeleteKey(ctx, r.User.Name, r.Old)
+	if err != nil && ClassOf(err) != ClassGone {
+		return e.failOr(err)
+	}
+	return Event{On: Succeed, Evidence: seen}, nil
+}
+
+// secrets holds what CreateKey answered until it is handed over: in memory, one per rotation.
+type secrets struct {
+	mu   sync.Mutex
+	held map[string]heldSecret
+}
+
+type heldSecret struct {
+	key    KeyID
+	secret Secret
+}
+
+func (s *secrets) put(rotation string, key KeyID, secret Secret) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held == nil {
+		s.held = map[string]heldSecret{}
+	}
+	s.held[rotation] = heldSecret{key, secret}
+}
+
+func (s *secrets) get(rotation string, key KeyID) (Secret, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h, ok := s.held[rotation]
+	return h.secret, ok && h.key == key
+}
+
+func (s *secrets) drop(rotation string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.held, rotation)
+}

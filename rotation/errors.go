@@ -1,0 +1,154 @@
+package rotation
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// What a Store answers.
+var (
+	ErrNotFound = errors.New("not found")
+	ErrConflict = errors.New("changed meanwhile")
+)
+
+// Class tells failed calls apart by what may be concluded from them.
+type Class string
+
+// The classes of failure. All but ClassUnknown mean that the call changed nothing.
+const (
+	ClassDenied    Class = "denied"    // not permitted; retrying cannot help
+	ClassThrottled Class = "throttled" // later may help
+	ClassQuota     Class = "quota"     // AWS's limit of two keys, or another one
+	ClassGone      Class = "gone"      // the user or key is not there
+	ClassInvalid   Class = "invalid"   // AWS or Slack refuses the request as it is
+	ClassRefused   Class = "refused"   // Slack does not take the message to this person or channel
+	ClassUnknown   Class = "unknown"   // the answer was lost: it may have been done
+	ClassChanged   Class = "changed"   // the facts are not what the rotation left: somebody else acted
+	ClassSuspect   Class = "suspect"   // a key appeared that the bot may or may not have made
+	ClassExhausted Class = "exhausted" // a bounded number of attempts is used up
+)
+
+// CallError is a failed call to the outside, classified by the adapter that made it.
+type CallError struct {
+	Op        string // what was attempted, such as "create access key for ci-deploy"
+	Class     Class
+	Code      string // the service's own, such as "AccessDenied"
+	RequestID string
+	Err       error
+}
+
+func (e *CallError) Error() string { return fmt.Sprintf("%s: %s: %v", e.Op, e.Class, e.Err) }
+func (e *CallError) Unwrap() error { return e.Err }
+
+// ClassOf reads the class of a failed call. An error that no adapter classified is ClassUnknown.
+func ClassOf(err error) Class {
+	if call, ok := errors.AsType[*CallError](err); ok {
+		return call.Class
+	}
+	return ClassUnknown
+}
+
+// Code says why a person was refused, so that the answer can say what the way out is.
+type Code string
+
+// The refusals.
+const (
+	NotApprover  Code = "not-approver"   // only an approver may
+	NotOwner     Code = "not-owner"      // only the key's owner may
+	OwnRequest   Code = "own-request"    // requester and approver must be two people
+	OwnKey       Code = "own-key"        // an owner cannot approve for their own key
+	Outdated     Code = "outdated"       // the button is from an earlier turn
+	Decided      Code = "decided"        // somebody else decided first
+	HasEnded     Code = "ended"          // the rotation is over
+	NotNow       Code = "not-now"        // the table has no such move here
+	Blocked      Code = "blocked"        // a gate does not open
+	NoOwner      Code = "no-owner"       // the user has no owner to give a key to
+	NoMember     Code = "no-member"      // the person owns no IAM user
+	NotMember    Code = "not-member"     // deactivated, guest, stranger or bot
+	AlreadyRuns  Code = "already-runs"   // one rotation per user at a time
+	NoKeys       Code = "no-keys"        // the user has no key
+	NotThatKey   Code = "not-that-key"   // the key is not one of the user's
+	Leftover     Code = "leftover"       // an inactive key occupies the second slot
+	TooManyKeys  Code = "too-many-keys"  // three keys or more
+	OnlyInactive Code = "only-inactive"  // nothing to replace
+	NewInUse     Code = "new-in-use"     // the new key cannot be discarded
+	NoAccount    Code = "no-account"     // the account is not in the configuration
+	UserGone     Code = "user-gone"      // no such IAM user now
+	Unreachable  Code = "unreachable"    // AWS could not be asked: unknown, not empty
+	Reissued     Code = "reissued-often" // the bound on new keys is reached
+	NoApprover   Code = "no-approver"    // nobody is left who could approve
+)
+
+// Refusal is an answer to a person: why not, with the facts that the answer needs.
+type Refusal struct {
+	Code     Code
+	User     UserRef
+	Rotation *Rotation
+	By       MemberID // who decided, owns or requested, as the code needs
+	Key      KeyID
+	Blocks   []Block // for Blocked
+	Err      error   // for Unreachable
+}
+
+func (e *Refusal) Error() string {
+	s := "refused: " + string(e.Code)
+	for _, b := range e.Blocks {
+		s += ": " + string(b.Code)
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+func (e *Refusal) Unwrap() error { return e.Err }
+
+// MoveError says that the table has no such move.
+type MoveError struct {
+	From Stage
+	On   On
+}
+
+func (e *MoveError) Error() string { return fmt.Sprintf("no move on %s from %s", e.On, e.From) }
+
+// Block is one reason why a gate stays shut.
+type Block struct {
+	Code  BlockCode
+	Key   Key       // the key it is about
+	Again time.Time // when to look again, if time can open the gate
+}
+
+// BlockCode names a gate's finding.
+type BlockCode string
+
+// What can keep a gate shut. Those of the first group open with time or use; those of the second mean that somebody else changed
+// something, and a person must decide.
+const (
+	NewNeverUsed BlockCode = "new-never-used"
+	NewUnknown   BlockCode = "new-unknown"
+	NewUsed      BlockCode = "new-used"
+	OldUsed      BlockCode = "old-used"
+	OldTooYoung  BlockCode = "old-too-young"
+	OldUnknown   BlockCode = "old-unknown"
+	SlotTaken    BlockCode = "slot-taken"
+	NotAsShown   BlockCode = "not-as-shown"
+
+	OldGone      BlockCode = "old-gone"
+	OldInactive  BlockCode = "old-inactive"
+	OldActive    BlockCode = "old-active"
+	OldMoved     BlockCode = "old-moved"
+	NewGone      BlockCode = "new-gone"
+	NewInactive  BlockCode = "new-inactive"
+	ExtraKey     BlockCode = "extra-key"
+	UserReplaced BlockCode = "user-replaced"
+)
+
+// Foreign tells whether somebody else must have acted: the rotation stops and asks a person.
+func (b Block) Foreign() bool {
+	switch b.Code {
+	case OldGone, OldInactive, OldActive, OldMoved, NewGone, NewInactive, ExtraKey, UserReplaced:
+		return true
+	}
+	return false
+}

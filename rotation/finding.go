@@ -1,0 +1,130 @@
+package rotation
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Breach is the kind of a finding.
+type Breach string
+
+// The breaches, the gravest first.
+const (
+	RootKey      Breach = "root-key"      // the root user has an access key
+	TooOld       Breach = "too-old"       // as old as the maximum age, or older
+	SoonTooOld   Breach = "soon-too-old"  // as old as the warning age, or older
+	Unneeded     Breach = "never-used"    // active for the unused age and never used
+	Idle         Breach = "idle"          // active and not used for the unused age
+	TwoActive    Breach = "two-active"    // two keys work
+	LeftInactive Breach = "left-inactive" // an inactive key was never deleted
+	ExtraKeys    Breach = "extra-keys"    // more keys than AWS's own limit
+)
+
+// Finding is an observed breach of one key, or of one user.
+type Finding struct {
+	Breach  Breach
+	User    UserRef
+	Key     Key       // zero for RootKey
+	Owner   MemberID  // empty: nobody is answerable
+	Exempt  Exemption // zero if there is none
+	Running Stage     // the stage of the user's rotation, if one runs
+}
+
+// Exemption is a finding accepted, with a reason and an end.
+type Exemption struct {
+	Reason string
+	Until  time.Time
+}
+
+// Holds tells whether the exemption is in force.
+func (x Exemption) Holds(now time.Time) bool { return x.Reason != "" && now.Before(x.Until) }
+
+// Policy is what counts as a breach.
+type Policy struct {
+	WarnAge   time.Duration // from this age a key is soon too old
+	MaxAge    time.Duration // from this age it is too old
+	UnusedAge time.Duration // unused for this long, it is idle
+}
+
+// Findings names every breach of one user's keys. A last use that is not known is no finding: unknown is not unused.
+func (p Policy) Findings(u UserRef, keys []Key, now time.Time) []Finding {
+	var found []Finding
+	add := func(b Breach, k Key) { found = append(found, Finding{Breach: b, User: u, Key: k}) }
+	active := 0
+	for _, k := range keys {
+		if k.Status != Active {
+			add(LeftInactive, k)
+			continue
+		}
+		active++
+		switch age := k.Age(now); {
+		case age >= p.MaxAge:
+			add(TooOld, k)
+		case age >= p.WarnAge:
+			add(SoonTooOld, k)
+		}
+		switch {
+		case k.LastUse.State == NeverUsed && k.Age(now) >= p.UnusedAge:
+			add(Unneeded, k)
+		case k.LastUse.State == Used && now.Sub(k.LastUse.At) >= p.UnusedAge:
+			add(Idle, k)
+		}
+	}
+	switch {
+	case len(keys) > maxKeys:
+		add(ExtraKeys, keys[len(keys)-1])
+	case active == maxKeys:
+		add(TwoActive, keys[0])
+	}
+	return found
+}
+
+// Suspicious tells from a row of the report whether the user's keys must be looked at. It errs on the side of looking.
+func (p Policy) Suspicious(row ReportRow, now time.Time) bool {
+	if len(row.Keys) >= maxKeys {
+		return true
+	}
+	for _, k := range row.Keys {
+		since := k.Rotated
+		if k.LastUse.State == Used && k.LastUse.At.After(since) {
+			since = k.LastUse.At
+		}
+		if !k.Active || k.Rotated.IsZero() || now.Sub(k.Rotated) >= p.WarnAge || now.Sub(since) >= p.UnusedAge {
+			return true
+		}
+	}
+	return false
+}
+
+// Survey is the outcome of one scan.
+type Survey struct {
+	At       time.Time
+	Accounts []AccountState
+	Findings []Finding // the gravest first
+}
+
+// AccountState tells of one account whether it could be read. An account that could not has no findings here, which says nothing
+// about its keys.
+type AccountState struct {
+	ID, Name string
+	Users    int
+	Err      error
+}
+
+// Unread lists the accounts of which nothing is known.
+func (s Survey) Unread() []AccountState {
+	return slices.DeleteFunc(slices.Clone(s.Accounts), func(a AccountState) bool { return a.Err == nil })
+}
+
+var gravity = map[Breach]int{RootKey: 0, TooOld: 1, ExtraKeys: 2, Unneeded: 3, Idle: 4, TwoActive: 5, SoonTooOld: 6, LeftInactive: 7}
+
+func sortFindings(fs []Finding) {
+	slices.SortStableFunc(fs, func(a, b Finding) int {
+		return cmp.Or(
+			cmp.Compare(gravity[a.Breach], gravity[b.Breach]),
+			a.Key.Created.Compare(b.Key.Created),
+			cmp.Compare(a.User.String(), b.User.String()),
+		)
+	})
+}

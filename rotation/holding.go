@@ -1,0 +1,10 @@
+package rotation
+
+// Holding is one IAM user that a Member owns, with its keys as they are now.
+type Holding struct {
+	User    UserRef
+	Keys    []Key     // with last use; empty also if Err is set
+	Running *Rotation // nil if none runs
+	Exempt  Exemption
+	Err     error // why the keys could not be read: they are unknown then, not absent
+}

@@ -1,0 +1,236 @@
+package rotation
+
+import (
+	"slices"
+	"strings"
+)
+
+// Stage is where a rotation stands. Stages rest, waiting for a person or the clock, or they work, with exactly one effect.
+type Stage string
+
+// The stages. The words are stored and logged: they do not change.
+const (
+	Requested Stage = "requested"
+	Switching Stage = "switching" // both keys work; the owner moves the applications
+	Confirmed Stage = "confirmed" // the owner says they have moved
+	Grace     Stage = "grace"     // the old key is inactive and can be made active again
+	Expiring  Stage = "expiring"  // the grace is over
+	Stuck     Stage = "stuck"     // a person must say how it goes on
+
+	Creating     Stage = "creating"
+	Delivering   Stage = "delivering"
+	Discarding   Stage = "discarding"
+	Deactivating Stage = "deactivating"
+	Reactivating Stage = "reactivating"
+	Deleting     Stage = "deleting"
+
+	Done      Stage = "done"
+	Denied    Stage = "denied"
+	Cancelled Stage = "cancelled"
+	Lapsed    Stage = "lapsed"
+	Closed    Stage = "closed"
+)
+
+// On is what can happen to a rotation.
+type On string
+
+// The events. Those of people first, then the clock's, then the engine's.
+const (
+	Approve    On = "approve"
+	Deny       On = "deny"
+	Cancel     On = "cancel"
+	Confirm    On = "confirm"
+	Reissue    On = "reissue"
+	Abandon    On = "abandon"
+	Reactivate On = "reactivate"
+	TryAgain   On = "try-again"
+	Close      On = "close"
+
+	Elapse On = "elapse"
+
+	Succeed On = "succeed"
+	Fail    On = "fail"
+	Lose    On = "lose"   // the secret did not reach its owner
+	Refute  On = "refute" // the evidence no longer holds
+	Renew   On = "renew"  // the evidence changed but holds: ask again on the new one
+)
+
+// Role says who may cause an event. Roles combine.
+type Role uint8
+
+// The roles.
+const (
+	ByOwner Role = 1 << iota
+	ByRequester
+	ByApprover // never the requester nor the owner
+	ByClock
+	ByEngine
+)
+
+// Move is one legal row: in stage From, On caused by By leads to To, if If holds and Gate opens.
+type Move struct {
+	From Stage
+	On   On
+	By   Role
+	To   Stage
+	If   *condition
+	Gate *gate
+}
+
+// lifecycle is the whole life of a rotation. Anything that is not here is illegal. The buttons that are offered, the stepper, the
+// diagram in the README and the exhaustive test derive from it.
+var lifecycle = []Move{
+	{Requested, Approve, ByApprover, Creating, nil, slotFree},
+	{Requested, Deny, ByApprover, Denied, nil, nil},
+	{Requested, Cancel, ByOwner | ByRequester, Cancelled, nil, nil},
+	{Requested, Elapse, ByClock, Lapsed, nil, nil},
+
+	{Creating, Succeed, ByEngine, Delivering, nil, nil},
+	{Delivering, Succeed, ByEngine, Switching, nil, nil},
+	{Delivering, Lose, ByEngine, Discarding, nil, nil},
+
+	{Switching, Confirm, ByOwner, Confirmed, nil, moved},
+	{Switching, Reissue, ByOwner, Discarding, madeHere, newUnused},
+	{Switching, Abandon, ByOwner, Discarding, madeHere, newUnused},
+	{Switching, Cancel, ByOwner, Cancelled, adopted, nil},
+
+	{Confirmed, Approve, ByApprover, Deactivating, nil, movedAsShown},
+	{Confirmed, Deny, ByApprover, Switching, succeeded, nil},
+	{Confirmed, Deny, ByApprover, Denied, retired, nil},
+	{Confirmed, Cancel, ByOwner, Switching, succeeded, nil},
+	{Confirmed, Cancel, ByOwner, Cancelled, retired, nil},
+	{Confirmed, Elapse, ByClock, Switching, succeeded, nil},
+	{Confirmed, Elapse, ByClock, Lapsed, retired, nil},
+	{Confirmed, Renew, ByEngine, Confirmed, nil, moved},
+	{Confirmed, Refute, ByEngine, Switching, succeeded, nil},
+	{Confirmed, Refute, ByEngine, Cancelled, retired, nil},
+
+	{Deactivating, Succeed, ByEngine, Grace, nil, nil},
+	{Deactivating, Refute, ByEngine, Switching, succeeded, nil},
+	{Deactivating, Refute, ByEngine, Cancelled, retired, nil},
+
+	{Grace, Reactivate, ByOwner | ByApprover, Reactivating, nil, nil},
+	{Grace, Elapse, ByClock, Expiring, nil, stillIdle},
+	{Expiring, Reactivate, ByOwner | ByApprover, Reactivating, nil, nil},
+	{Expiring, Approve, ByApprover, Deleting, nil, idleAsShown},
+	{Expiring, Deny, ByApprover, Grace, nil, stillIdle},
+	{Expiring, Renew, ByEngine, Expiring, nil, stillIdle},
+	{Reactivating, Succeed, ByEngine, Switching, succeeded, nil},
+	{Reactivating, Succeed, ByEngine, Cancelled, retired, nil},
+	{Deleting, Succeed, ByEngine, Done, nil, nil},
+
+	{Discarding, Succeed, ByEngine, Creating, then(Creating), nil},
+	{Discarding, Succeed, ByEngine, Cancelled, then(Cancelled), nil},
+	{Discarding, Succeed, ByEngine, Stuck, then(Stuck), nil},
+	{Discarding, Refute, ByEngine, Switching, nil, nil},
+
+	{Creating, Fail, ByEngine, Stuck, nil, nil},
+	{Discarding, Fail, ByEngine, Stuck, nil, nil},
+	{Deactivating, Fail, ByEngine, Stuck, nil, nil},
+	{Reactivating, Fail, ByEngine, Stuck, nil, nil},
+	{Deleting, Fail, ByEngine, Stuck, nil, nil},
+	{Requested, Fail, ByEngine, Stuck, nil, nil},
+	{Switching, Fail, ByEngine, Stuck, nil, nil},
+	{Confirmed, Fail, ByEngine, Stuck, nil, nil},
+	{Grace, Fail, ByEngine, Stuck, nil, nil},
+	{Expiring, Fail, ByEngine, Stuck, nil, nil},
+
+	{Stuck, TryAgain, ByApprover, Requested, stuckAt(Requested), slotFree},
+	{Stuck, TryAgain, ByApprover, Creating, stuckAt(Creating), nil},
+	{Stuck, TryAgain, ByApprover, Discarding, stuckAt(Discarding), nil},
+	{Stuck, TryAgain, ByApprover, Switching, all(stuckAt(Switching, Confirmed), succeeded), nil},
+	{Stuck, TryAgain, ByApprover, Confirmed, all(stuckAt(Confirmed), retired), moved},
+	{Stuck, TryAgain, ByApprover, Deactivating, stuckAt(Deactivating), nil},
+	{Stuck, TryAgain, ByApprover, Reactivating, stuckAt(Reactivating), nil},
+	{Stuck, TryAgain, ByApprover, Grace, stuckAt(Grace, Expiring), inactive},
+	{Stuck, TryAgain, ByApprover, Deleting, stuckAt(Deleting), nil},
+	{Stuck, Reactivate, ByOwner | ByApprover, Reactivating, stuckAt(Deactivating, Grace, Expiring, Deleting), nil},
+	{Stuck, Close, ByApprover, Closed, noOrphan, nil},
+}
+
+// effects names the one outside call of each working stage.
+var effects = map[Stage]Effect{
+	Creating:     createKey,
+	Delivering:   handOver,
+	Discarding:   discardNew,
+	Deactivating: deactivateOld,
+	Reactivating: reactivateOld,
+	Deleting:     deleteOld,
+}
+
+// Ended tells whether a stage is an end.
+func (s Stage) Ended() bool {
+	switch s {
+	case Done, Denied, Cancelled, Lapsed, Closed:
+		return true
+	}
+	return false
+}
+
+// Working tells whether a stage has an effect under way.
+func (s Stage) Working() bool { return effects[s] != nil }
+
+// asks tells whether a stage waits for a decision.
+func (s Stage) asks() bool { return s == Requested || s == Confirmed || s == Expiring || s == Stuck }
+
+// condition chooses between rows that differ only in what kind of rotation they are for.
+type condition struct {
+	name  string
+	holds func(Rotation) bool
+}
+
+var (
+	succeeded = &condition{"a successor", func(r Rotation) bool { return r.Kind != Retire }}
+	retired   = &condition{"no successor", func(r Rotation) bool { return r.Kind == Retire }}
+	adopted   = &condition{"adopted", func(r Rotation) bool { return r.Kind == Adopt }}
+	madeHere  = &condition{"new key made here", func(r Rotation) bool { return r.Kind == Replace }}
+)
+
+// noOrphan keeps a rotation open while a key that it made has neither reached its owner nor been revoked.
+var noOrphan = &condition{"no key of ours left over", func(r Rotation) bool {
+	return r.Failure.At != Discarding || r.Failure.Class == ClassGone
+}}
+
+func all(cs ...*condition) *condition {
+	names := make([]string, len(cs))
+	for i, c := range cs {
+		names[i] = c.name
+	}
+	return &condition{strings.Join(names, " and "), func(r Rotation) bool {
+		return !slices.ContainsFunc(cs, func(c *condition) bool { return !c.holds(r) })
+	}}
+}
+
+func then(to Stage) *condition {
+	return &condition{"then " + string(to), func(r Rotation) bool { return r.Then == to }}
+}
+
+func stuckAt(stages ...Stage) *condition {
+	names := make([]string, len(stages))
+	for i, s := range stages {
+		names[i] = string(s)
+	}
+	name := "stuck at " + strings.Join(names, " or ")
+	return &condition{name, func(r Rotation) bool { return slices.Contains(stages, r.Failure.At) }}
+}
+
+// find returns the row for On, if the table has one that applies to r.
+func (r Rotation) find(on On) (Move, bool) {
+	for _, m := range lifecycle {
+		if m.From == r.Stage && m.On == on && (m.If == nil || m.If.holds(r)) {
+			return m, true
+		}
+	}
+	return Move{}, false
+}
+
+// Offers lists what people may do now, in the table's order: the buttons derive from it.
+func (r Rotation) Offers(by Role) []On {
+	var ons []On
+	for _, m := range lifecycle {
+		if m.From == r.Stage && m.By&by != 0 && (m.If == nil || m.If.holds(r)) && !slices.Contains(ons, m.On) {
+			ons = append(ons, m.On)
+		}
+	}
+	return ons
+}

@@ -1,0 +1,257 @@
+package rotation
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// MemberID identifies a person in Slack (U… or W…). An IAM user is never a Member.
+type MemberID string
+
+// Kind is the way a rotation goes.
+type Kind string
+
+// The kinds of rotation. They share one table; a kind only decides where in it a rotation begins and which rows apply.
+const (
+	Replace Kind = "replace" // a new key takes the old one's place
+	Adopt   Kind = "adopt"   // two active keys are there already: the newer is the new one
+	Retire  Kind = "retire"  // a key that nobody needs gets no successor
+)
+
+// Terms are the waiting times a rotation runs under, fixed when it begins so that a changed configuration alters no rotation
+// under way.
+type Terms struct {
+	Quiet   time.Duration // how long the old key must have been unused before it is deactivated
+	Grace   time.Duration // how long it stays inactive before it may be deleted
+	Expires time.Duration // how long an ask for a decision stands
+	Visible time.Duration // how long the message with the secret stays if no receipt is given
+}
+
+// Rotation is one replacement or retirement of one key, from the first request to its end. It is a value: Step returns a new one.
+type Rotation struct {
+	ID        string // the user's ID, a dash and the rotation's number
+	Kind      Kind
+	User      UserRef
+	UserID    string // the IAM user's unique id when the rotation began
+	Owner     MemberID
+	Requester MemberID
+	Reason    string // the requester's, as typed
+	Old       KeyID
+	New       KeyID // empty until created or adopted
+	Terms     Terms
+
+	Stage    Stage
+	Turn     int // moves made so far; a button carries it, so that a click on an outdated card is recognised
+	Begun    time.Time
+	Since    time.Time // when Stage was entered
+	Deadline time.Time // when Elapse is due; zero if it is not
+
+	Asks     []Ask
+	Intent   *Intent
+	Retry    Retry
+	Issued   int     // keys created so far
+	Then     Stage   // where discarding leads
+	Idle     LastUse // the old key's last use when it was made inactive: it must not move in the grace
+	Failure  Failure // why the rotation is stuck, or was before it ended
+	Handover Handover
+}
+
+// Intent is written before a key is created: what the user had. After a crash or a lost answer it tells a key that the bot may
+// have made from those that were there.
+type Intent struct {
+	At    time.Time
+	Known []KeyID
+}
+
+// Retry spaces the attempts of a working stage.
+type Retry struct {
+	Attempts int
+	At       time.Time // not before
+	Last     string    // what the last attempt met, for people
+}
+
+// Failure tells why a rotation is stuck.
+type Failure struct {
+	At    Stage // the stage that failed
+	Class Class
+	Block BlockCode // which fact was not as it should be, for ClassChanged
+	Text  string    // the failed call, for the log and the audit
+	Key   KeyID     // the key it is about, if it is about one
+}
+
+// Handover follows the message that carried the secret: where it is and when it must go. The secret is not in it.
+type Handover struct {
+	Post     Post
+	Until    time.Time
+	Received time.Time // the owner's receipt
+	Gone     bool      // the message has been deleted
+}
+
+// Due tells whether the message must be deleted now.
+func (h Handover) Due(now time.Time) bool {
+	return h.Post.TS != "" && !h.Gone && (!h.Received.IsZero() || !now.Before(h.Until))
+}
+
+// Post is where a message stands in Slack.
+type Post struct {
+	Channel string
+	TS      string
+	Shown   string // identifies the content that was last sent
+}
+
+// Ask is one question to the approvers, or to whoever must say how a stuck rotation goes on. It stays as the record of what was
+// shown and decided.
+type Ask struct {
+	Stage     Stage
+	Turn      int // the turn whose buttons it shows
+	At        time.Time
+	Evidence  Evidence
+	Decisions []Decision
+	Closed    string // empty while open; else how it ended: "approved", "denied", "lapsed", …
+	Stuck     Failure
+}
+
+// Open tells whether the ask waits for a decision.
+func (a Ask) Open() bool { return a.Closed == "" }
+
+// Decision is an approval or a denial, by whom, when and on which evidence.
+type Decision struct {
+	By       MemberID
+	At       time.Time
+	Approve  bool
+	Reason   string
+	Evidence string // the Digest of what was shown
+}
+
+// CurrentAsk is the open ask, if there is one.
+func (r Rotation) CurrentAsk() (Ask, bool) {
+	if n := len(r.Asks); n > 0 && r.Asks[n-1].Open() {
+		return r.Asks[n-1], true
+	}
+	return Ask{}, false
+}
+
+// Approved finds the latest decision that approved stage.
+func (r Rotation) Approved(stage Stage) (Ask, bool) {
+	for _, a := range slices.Backward(r.Asks) {
+		if a.Stage == stage && a.Closed == string(Approve) {
+			return a, true
+		}
+	}
+	return Ask{}, false
+}
+
+// Ended tells whether nothing can happen any more.
+func (r Rotation) Ended() bool { return r.Stage.Ended() }
+
+// Ref names a rotation at a turn: what a button carries, "ID.turn".
+type Ref struct {
+	ID   string
+	Turn int
+}
+
+// Ref is the reference that a button shown now carries.
+func (r Rotation) Ref() Ref { return Ref{r.ID, r.Turn} }
+
+func (r Ref) String() string { return r.ID + "." + strconv.Itoa(r.Turn) }
+
+// UserDoc is the ID of the Progress that holds the rotation.
+func (r Ref) UserDoc() string { id, _, _ := strings.Cut(r.ID, "-"); return id }
+
+// ParseRef reads what Ref.String wrote.
+func ParseRef(s string) (Ref, error) {
+	id, turn, ok := strings.Cut(s, ".")
+	n, err := strconv.Atoi(turn)
+	if !ok || err != nil || n < 0 || !strings.Contains(id, "-") {
+		return Ref{}, fmt.Errorf("read button value %q: it is not one of Keyturner's", s)
+	}
+	return Ref{id, n}, nil
+}
+
+// Progress is all that is kept about one IAM user: one document, so that a move is one conditional write and two rotations of one
+// user cannot run at once.
+type Progress struct {
+	User     UserRef
+	Rev      uint64 // the store's version; 0 for a document not yet stored
+	Count    int    // rotations begun so far
+	Rotation *Rotation
+	Past     []Rotation // ended ones, newest last, at most keepPast
+	Notices  []Notice
+	Posts    map[string]Post // the messages shown for it, by the bot's name for them
+	Trail    []Entry         // newest last
+}
+
+// keepPast bounds how many ended rotations stay in the document; their entries stay in the trail.
+const keepPast = 3
+
+// Begin makes r the current rotation.
+func (p *Progress) Begin(r Rotation) {
+	if p.Rotation != nil {
+		p.Past = append(p.Past, *p.Rotation)
+		if n := len(p.Past) - keepPast; n > 0 {
+			for _, gone := range p.Past[:n] {
+				p.forgetPosts(gone.ID)
+			}
+			p.Past = slices.Clone(p.Past[n:])
+		}
+	}
+	p.Count++
+	r.ID = p.User.ID() + "-" + strconv.Itoa(p.Count)
+	p.Rotation = &r
+}
+
+func (p *Progress) forgetPosts(rotation string) {
+	for name := range p.Posts {
+		if strings.HasPrefix(name, rotation+"/") {
+			delete(p.Posts, name)
+		}
+	}
+}
+
+// Find returns the rotation with that id, current or past.
+func (p *Progress) Find(id string) (*Rotation, bool) {
+	if p.Rotation != nil && p.Rotation.ID == id {
+		return p.Rotation, true
+	}
+	for i := range p.Past {
+		if p.Past[i].ID == id {
+			return &p.Past[i], true
+		}
+	}
+	return nil, false
+}
+
+// Running is the current rotation unless it has ended.
+func (p *Progress) Running() (*Rotation, bool) {
+	if p.Rotation == nil || p.Rotation.Ended() {
+		return nil, false
+	}
+	return p.Rotation, true
+}
+
+// Notice is a warning owed to an owner: written when it falls due, marked when it has been sent.
+type Notice struct {
+	Key     KeyID
+	Days    int // the age that was reached: 75, 90
+	Owner   MemberID
+	Created time.Time // the key's
+	Due     time.Time // when the scan found it
+	Sent    time.Time // zero: still owed
+	Failed  string    // why it cannot be sent, if that is final
+}
+
+// Entry is one audit line: who did what, to which key, and how it ended. It holds no secret.
+type Entry struct {
+	At       time.Time
+	Actor    string // a Member, "clock" or "engine"
+	Action   string // the event, or what was attempted
+	Outcome  string // "moved", "refused", "failed", …
+	User     string // account/name
+	Rotation string
+	From, To Stage
+	Key      KeyID
+	Detail   string
+}

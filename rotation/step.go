@@ -1,0 +1,193 @@
+package rotation
+
+import (
+	"slices"
+	"time"
+)
+
+// Actor is who causes an event. For a person the roles are looked up at the moment of the click; being the owner or the requester
+// follows from the rotation itself.
+type Actor struct {
+	Member   MemberID // empty for the clock and the engine
+	Approver bool
+	OnCall   bool // may begin a rotation for an owner
+	System   Role // ByClock or ByEngine
+}
+
+// The actors that are no persons.
+var (
+	TheClock  = Actor{System: ByClock}
+	TheEngine = Actor{System: ByEngine}
+)
+
+func (a Actor) String() string {
+	switch a.System {
+	case ByClock:
+		return "clock"
+	case ByEngine:
+		return "engine"
+	}
+	return string(a.Member)
+}
+
+// Event is what happened: which, by whom, when, and what it brought along.
+type Event struct {
+	On       On
+	By       Actor
+	At       time.Time
+	Evidence Evidence // as read for the gate, or before the effect
+	Reason   string   // typed by a person
+	Key      KeyID    // created
+	Post     Post     // where the secret was handed over
+	Failure  Failure
+}
+
+// Step applies an event: value in, value out, no outside call. It refuses with *Refusal what this person may not do or what a gate
+// holds back, and with *MoveError what the table does not have.
+//
+// One struct carries all that an event brings, instead of the four parameters of the first sketch: an event then is a value that
+// can be tested, logged and recorded as it is.
+func (r Rotation) Step(ev Event) (Rotation, error) {
+	move, ok := r.find(ev.On)
+	if !ok {
+		return r, r.noMove(ev.On)
+	}
+	if err := r.allow(move, ev.By); err != nil {
+		return r, err
+	}
+	if ev.On == Reissue && r.Issued >= maxIssued {
+		return r, &Refusal{Code: Reissued, User: r.User, Rotation: &r}
+	}
+	if move.Gate != nil {
+		if blocks := move.Gate.check(r, ev.Evidence, ev.At); len(blocks) > 0 {
+			return r, &Refusal{Code: Blocked, User: r.User, Rotation: &r, Blocks: blocks}
+		}
+	}
+	return r.apply(move, ev), nil
+}
+
+// maxIssued bounds how many keys one rotation creates: the first and two re-issues.
+const maxIssued = 3
+
+func (r Rotation) noMove(on On) error {
+	if r.Ended() {
+		return &Refusal{Code: HasEnded, User: r.User, Rotation: &r}
+	}
+	if on == Succeed || on == Fail || on == Lose || on == Elapse || on == Refute || on == Renew {
+		return &MoveError{From: r.Stage, On: on}
+	}
+	return &Refusal{Code: NotNow, User: r.User, Rotation: &r}
+}
+
+// allow is the one rule of who may make a move. An approver is never the requester nor the owner: two people stand behind every
+// change.
+func (r Rotation) allow(m Move, by Actor) error {
+	if m.By&by.System != 0 {
+		return nil
+	}
+	owner, requester := by.Member == r.Owner, by.Member == r.Requester
+	if by.Member != "" && (m.By&ByOwner != 0 && owner || m.By&ByRequester != 0 && requester) {
+		return nil
+	}
+	refusal := &Refusal{Code: NotOwner, User: r.User, Rotation: &r, By: r.Owner}
+	if m.By&ByApprover == 0 {
+		return refusal
+	}
+	switch {
+	case !by.Approver || by.Member == "":
+		refusal.Code, refusal.By = NotApprover, ""
+	case requester:
+		refusal.Code, refusal.By = OwnRequest, r.Requester
+	case owner:
+		refusal.Code = OwnKey
+	default:
+		return nil
+	}
+	return refusal
+}
+
+// apply makes the move and keeps the books that go with it.
+func (r Rotation) apply(m Move, ev Event) Rotation {
+	r.Asks = slices.Clone(r.Asks)
+	r.closeAsk(ev)
+	r.absorb(m, ev)
+	r.Stage = m.To
+	r.Turn++
+	r.Since = ev.At
+	r.Retry = Retry{}
+	r.Intent = nil
+	r.Deadline = r.deadline()
+	if m.To.asks() {
+		r.Asks = append(r.Asks, Ask{Stage: m.To, Turn: r.Turn, At: ev.At, Evidence: ev.Evidence, Stuck: r.failureIfStuck()})
+	}
+	return r
+}
+
+func (r *Rotation) closeAsk(ev Event) {
+	n := len(r.Asks)
+	if n == 0 || !r.Asks[n-1].Open() {
+		return
+	}
+	ask := r.Asks[n-1]
+	ask.Closed = string(ev.On)
+	if ev.By.Member != "" {
+		ask.Decisions = append(slices.Clone(ask.Decisions), Decision{
+			By: ev.By.Member, At: ev.At, Reason: ev.Reason,
+			Approve:  ev.On == Approve || ev.On == TryAgain,
+			Evidence: ask.Evidence.Digest(r.Old),
+		})
+	}
+	r.Asks[n-1] = ask
+}
+
+// absorb takes over what the event brought.
+func (r *Rotation) absorb(m Move, ev Event) {
+	switch {
+	case m.From == Creating && ev.On == Succeed:
+		r.New, r.Issued = ev.Key, r.Issued+1
+	case m.From == Delivering && ev.On == Succeed:
+		r.Handover = Handover{Post: ev.Post, Until: ev.At.Add(r.Terms.Visible)}
+	case ev.On == Lose:
+		r.Then, r.Failure = r.afterLoss(ev.Failure)
+	case ev.On == Reissue:
+		r.Then, r.Handover.Until = Creating, ev.At
+	case ev.On == Abandon:
+		r.Then, r.Handover.Until = Cancelled, ev.At
+	case m.From == Discarding && ev.On == Succeed:
+		r.New = ""
+	case ev.On == Fail || ev.On == Refute:
+		r.Failure = ev.Failure
+		r.Failure.At = m.From
+	}
+	if m.To == Grace && (m.From == Deactivating || m.From == Stuck) {
+		old, _ := ev.Evidence.Key(r.Old)
+		r.Idle = old.LastUse
+	}
+}
+
+// afterLoss decides what follows the revocation of a key whose secret reached nobody: another try, unless Slack refuses the owner
+// or the bound is reached.
+func (r *Rotation) afterLoss(f Failure) (Stage, Failure) {
+	f.At, f.Key = Creating, r.New
+	if f.Class != ClassRefused && r.Issued < maxIssued {
+		return Creating, f
+	}
+	return Stuck, f
+}
+
+func (r *Rotation) deadline() time.Time {
+	switch r.Stage {
+	case Requested, Confirmed:
+		return r.Since.Add(r.Terms.Expires)
+	case Grace:
+		return r.Since.Add(r.Terms.Grace)
+	}
+	return time.Time{}
+}
+
+func (r *Rotation) failureIfStuck() Failure {
+	if r.Stage == Stuck {
+		return r.Failure
+	}
+	return Failure{}
+}

@@ -1,0 +1,159 @@
+package rotation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Survey scans every account: the credential report and the list of users shortlist, and only the shortlisted users are asked for
+// their keys. It writes the warnings that fall due to the owners' progress, each once, and returns the findings.
+func (e *Engine) Survey(ctx context.Context) (Survey, error) {
+	s := Survey{At: e.now()}
+	for _, a := range e.cfg.Accounts {
+		state := AccountState{ID: a.ID, Name: a.Name}
+		found, users, err := e.surveyAccount(ctx, a)
+		state.Users, state.Err = users, err
+		if err != nil {
+			e.log.Error("survey account", "account", a.ID, "err", err)
+		}
+		s.Accounts = append(s.Accounts, state)
+		s.Findings = append(s.Findings, found...)
+	}
+	sortFindings(s.Findings)
+	if err := ctx.Err(); err != nil {
+		return s, fmt.Errorf("survey: %w", err)
+	}
+	return s, e.warn(ctx, s)
+}
+
+func (e *Engine) surveyAccount(ctx context.Context, a Account) (found []Finding, users int, err error) {
+	report, err := a.IAM.Report(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	list, err := e.users(ctx, a, 0)
+	if err != nil {
+		return nil, 0, err
+	}
+	known := make(map[string]User, len(list))
+	for _, u := range list {
+		known[u.Ref.Name] = u
+	}
+	var errs []error
+	for _, row := range report.Rows {
+		if row.Root {
+			found = append(found, rootFindings(a.ID, row)...)
+			continue
+		}
+		user, ok := known[row.User]
+		if !ok || !e.cfg.Policy.Suspicious(row, e.now()) {
+			continue // deleted since the report was made, or nothing to look at
+		}
+		fs, err := e.surveyUser(ctx, a, user)
+		if err != nil {
+			errs = append(errs, err)
+		}
+		found = append(found, fs...)
+	}
+	return found, len(list), errors.Join(errs...)
+}
+
+func rootFindings(account string, row ReportRow) []Finding {
+	for _, k := range row.Keys {
+		if k.Active {
+			key := Key{Status: Active, Created: k.Rotated, LastUse: k.LastUse}
+			return []Finding{{Breach: RootKey, User: UserRef{Account: account, Name: row.User}, Key: key}}
+		}
+	}
+	return nil
+}
+
+func (e *Engine) surveyUser(ctx context.Context, a Account, u User) ([]Finding, error) {
+	keys, err := e.keys(ctx, a, u.Ref)
+	if ClassOf(err) == ClassGone && err != nil {
+		return nil, nil // deleted a moment ago
+	}
+	if err != nil {
+		return nil, err
+	}
+	found := e.cfg.Policy.Findings(u.Ref, keys, e.now())
+	p, err := e.Get(ctx, u.Ref.ID())
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, fmt.Errorf("read progress of %s: %w", u.Ref, err)
+	}
+	for i := range found {
+		found[i].Owner = e.cfg.Owners.Of(u)
+		if x := e.cfg.Exemptions[u.Ref]; x.Holds(e.now()) {
+			found[i].Exempt = x
+		}
+		if r, ok := p.Running(); ok {
+			found[i].Running = r.Stage
+		}
+	}
+	return found, nil
+}
+
+// warn writes what the survey found into the users' progress: a document for each user with a finding, so that a button can name it,
+// and the warning that an owner is owed.
+func (e *Engine) warn(ctx context.Context, s Survey) error {
+	var errs []error
+	for _, f := range s.Findings {
+		if f.Breach == RootKey {
+			continue
+		}
+		if err := e.warnOwner(ctx, f); err != nil {
+			errs = append(errs, fmt.Errorf("note finding on %s: %w", f.User, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (e *Engine) warnOwner(ctx context.Context, f Finding) error {
+	for {
+		p, err := e.Get(ctx, f.User.ID())
+		isNew := errors.Is(err, ErrNotFound)
+		if isNew {
+			p, err = Progress{User: f.User}, nil
+		}
+		if err != nil {
+			return err
+		}
+		due := p.owe(f, e.cfg.Policy, e.now())
+		if !due && !isNew {
+			return nil
+		}
+		_, err = e.put(ctx, p, isNew)
+		if !errors.Is(err, ErrConflict) {
+			e.feed.add(f.User.ID())
+			return err
+		}
+	}
+}
+
+// owe adds the warning for the highest threshold that the key has reached, unless it has been added before or nobody can act on it.
+func (p *Progress) owe(f Finding, policy Policy, now time.Time) bool {
+	days := 0
+	switch f.Breach {
+	case TooOld:
+		days = wholeDays(policy.MaxAge)
+	case SoonTooOld:
+		days = wholeDays(policy.WarnAge)
+	}
+	if days == 0 || f.Owner == "" || f.Exempt.Holds(now) || f.Running != "" {
+		return false
+	}
+	for i, n := range p.Notices {
+		if n.Key == f.Key.ID && n.Days >= days {
+			return false
+		}
+		if n.Key == f.Key.ID && n.Sent.IsZero() && n.Failed == "" {
+			p.Notices[i].Failed = "overtaken by the next warning"
+		}
+	}
+	p.Notices = append(p.Notices, Notice{Key: f.Key.ID, Days: days, Owner: f.Owner, Created: f.Key.Created, Due: now})
+	return true
+}
+
+func wholeDays(d time.Duration) int { return int(d / (24 * time.Hour)) }

@@ -162,7 +162,7 @@ func (p *Progress) at(ref Ref) (*Rotation, error) {
 	refusal := &Refusal{Code: Outdated, User: p.User, Rotation: r}
 	for _, a := range r.Asks {
 		if a.Turn == ref.Turn && len(a.Decisions) > 0 {
-			refusal.Code, refusal.By = Decided, a.Decisions[len(a.Decisions)-1].By
+			refusal.Code, refusal.By, refusal.Turn = Decided, a.Decisions[len(a.Decisions)-1].By, a.Turn
 		}
 	}
 	if refusal.Code == Outdated && r.Ended() {
@@ -211,7 +211,8 @@ func (p *Progress) followUp(cur *Rotation, ev Event, stepErr error) bool {
 	return true
 }
 
-// Receipt notes that the owner has stored the secret; the message that showed it is deleted after that.
+// Receipt notes that the owner has stored the secret; the message that showed it is deleted after that. In place of the turn, the
+// reference says which of the keys issued so far it is about.
 func (e *Engine) Receipt(ctx context.Context, ref Ref, by Actor) (Progress, error) {
 	p, err := e.update(ctx, ref.UserDoc(), func(p *Progress) error {
 		r, ok := p.Find(ref.ID)
@@ -220,6 +221,8 @@ func (e *Engine) Receipt(ctx context.Context, ref Ref, by Actor) (Progress, erro
 			return &Refusal{Code: Outdated, User: p.User}
 		case by.Member != r.Owner:
 			return &Refusal{Code: NotOwner, User: p.User, Rotation: r, By: r.Owner}
+		case ref.Turn != r.Issued:
+			return &Refusal{Code: Outdated, User: p.User, Rotation: r}
 		case !r.Handover.Received.IsZero():
 			return nil
 		}
@@ -266,4 +269,21 @@ func (e *Engine) refused(ctx context.Context, user UserRef, id string, entry Ent
 // Refuse records that a person was turned away before any rotation was concerned, such as a guest.
 func (e *Engine) Refuse(ctx context.Context, by MemberID, action string, cause error) error {
 	return e.refused(ctx, UserRef{}, "", Entry{Actor: string(by), Action: action}, cause)
+}
+
+// May tells whether Act would let a person through as far as can be told without asking AWS, and records a refusal as Act does.
+func (e *Engine) May(ctx context.Context, ref Ref, on On, by Actor) (Progress, error) {
+	p, err := e.Get(ctx, ref.UserDoc())
+	if err == nil {
+		var cur *Rotation
+		if cur, err = p.at(ref); err == nil {
+			_, err = cur.check(Event{On: on, By: by})
+		}
+	} else if errors.Is(err, ErrNotFound) {
+		err = &Refusal{Code: Outdated}
+	}
+	if err != nil {
+		return p, e.refused(ctx, p.User, ref.UserDoc(), Entry{Actor: by.String(), Action: string(on), Rotation: ref.ID}, err)
+	}
+	return p, nil
 }

@@ -55,6 +55,9 @@ const settle = time.Minute
 // A crash after the intent and before the outcome leaves at most one key that is not in the intent. Its secret is lost and it may
 // not even be ours: settleCreate shows it to a person.
 func createKey(ctx context.Context, e *Engine, r Rotation) (Event, error) {
+	if r.Handover.Post.TS != "" && !r.Handover.Gone {
+		return Event{}, &notBefore{at: e.now().Add(backoff(0)), why: "the message with the earlier secret is not deleted yet"}
+	}
 	seen, err := e.look(ctx, r.User)
 	if err != nil {
 		return e.failOr(err)

@@ -127,25 +127,35 @@ func (p Progress) handoverDue(now time.Time) bool {
 	return slices.ContainsFunc(p.Past, func(r Rotation) bool { return r.Handover.Due(now) })
 }
 
-// advance takes one rotation as far as it goes without waiting.
+// stepTime bounds one step: its look-ups, its call and its writes.
+const stepTime = 2 * time.Minute
+
+// advance takes one rotation as far as it goes without waiting. A step under way is finished when ctx ends, and so is the hand-over of
+// a secret that this process alone knows.
 func (e *Engine) advance(ctx context.Context, r Rotation) {
-	for ctx.Err() == nil {
-		ev, err := e.happen(ctx, r)
-		if err != nil {
-			e.postpone(ctx, r, err)
-			return
-		}
-		p, err := e.commit(ctx, r, ev)
-		if err != nil {
-			e.log.Error("record outcome", "rotation", r.ID, "stage", r.Stage, "err", err)
-			return
-		}
-		next, more := p.due(e.now())
+	for ctx.Err() == nil || r.Stage == Delivering {
+		next, more := e.advanceOnce(ctx, r)
 		if !more {
 			return
 		}
 		r = next
 	}
+}
+
+func (e *Engine) advanceOnce(ctx context.Context, r Rotation) (Rotation, bool) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTime)
+	defer cancel()
+	ev, err := e.happen(ctx, r)
+	if err != nil {
+		e.postpone(ctx, r, err)
+		return r, false
+	}
+	p, err := e.commit(ctx, r, ev)
+	if err != nil {
+		e.log.Error("record outcome", "rotation", r.ID, "stage", r.Stage, "err", err)
+		return r, false
+	}
+	return p.due(e.now())
 }
 
 // happen makes the effect of a working stage, or lets the clock elapse.
@@ -277,9 +287,6 @@ func backoff(attempts int) time.Duration {
 // postpone notes that an attempt failed in a way that another may not, or gives up after the last one.
 func (e *Engine) postpone(ctx context.Context, r Rotation, cause error) {
 	e.log.Warn("postponed", "rotation", r.ID, "stage", r.Stage, "err", cause)
-	if ctx.Err() != nil {
-		return // stopping: what is stored already resumes
-	}
 	if r.Stage.Working() && r.Retry.Attempts+1 >= maxAttempts {
 		failure := Failure{Class: ClassExhausted, Text: cause.Error()}
 		if _, err := e.commit(ctx, r, Event{On: Fail, By: TheEngine, Failure: failure}); err != nil {

@@ -86,6 +86,7 @@ type Refusal struct {
 	User     UserRef
 	Rotation *Rotation
 	By       MemberID // who decided, owns or requested, as the code needs
+	Turn     int      // of the button that was clicked, for Decided
 	Key      KeyID
 	Blocks   []Block // for Blocked
 	Err      error   // for Unreachable

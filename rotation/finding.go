@@ -80,14 +80,16 @@ func (p Policy) Findings(u UserRef, keys []Key, now time.Time) []Finding {
 	return found
 }
 
-// Suspicious tells from a row of the report whether the user's keys must be looked at. It errs on the side of looking.
+// Suspicious tells from a row of the report whether the user's keys must be looked at. It errs on the side of looking. The report's
+// date of a key is documented as "created or last changed" (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_getting-report.html);
+// live reports keep the creation date when the status changes.
 func (p Policy) Suspicious(row ReportRow, now time.Time) bool {
 	if len(row.Keys) >= maxKeys {
 		return true
 	}
 	for _, k := range row.Keys {
 		since := k.Rotated
-		if k.LastUse.State == Used && k.LastUse.At.After(since) {
+		if k.LastUse.State == Used {
 			since = k.LastUse.At
 		}
 		if !k.Active || k.Rotated.IsZero() || now.Sub(k.Rotated) >= p.WarnAge || now.Sub(since) >= p.UnusedAge {

@@ -144,9 +144,9 @@ func (r *Rotation) closeAsk(ev Event) {
 func (r *Rotation) absorb(m Move, ev Event) {
 	switch {
 	case m.From == Creating && ev.On == Succeed:
-		r.New, r.Issued = ev.Key, r.Issued+1
-	case m.From == Delivering && ev.On == Succeed:
-		r.Handover = Handover{Post: ev.Post, Until: ev.At.Add(r.Terms.Visible)}
+		r.New, r.Issued, r.Handover = ev.Key, r.Issued+1, Handover{}
+	case m.From == Delivering && ev.On == Succeed: // a quick owner may have given the receipt already
+		r.Handover.Post, r.Handover.Until = ev.Post, ev.At.Add(r.Terms.Visible)
 	case ev.On == Lose:
 		r.Then, r.Failure = r.afterLoss(ev.Failure)
 	case ev.On == Reissue:

@@ -95,3 +95,6 @@ func (e *Engine) Running(ctx context.Context) ([]Rotation, error) {
 	})
 	return found, err
 }
+
+// Touch makes Changed report a document again, so that what could not be shown is tried once more.
+func (e *Engine) Touch(id string) { e.feed.add(id) }

@@ -1,0 +1,28 @@
+// Package rotation is Keyturner's domain: what a rotation of an access key is, what may happen to it and on which evidence, and the
+// engine that carries it through. It knows neither Slack nor AWS nor a database; those are behind the interfaces of edges.go.
+//
+// # Words
+//
+// An Account is an AWS account, a User is always an IAM user, a Member is a person in Slack, and the Owner is the Member answerable
+// for a User. A Key is an access key's metadata and never its secret. A Rotation is one replacement or retirement of one key. It
+// stands in a Stage, and an Event moves it along a row of the lifecycle table, a Move, if the Gate of that row opens on the
+// Evidence. An Ask puts a question to the approvers and keeps their Decision with what they were shown. An Entry is an audit line.
+//
+// # Design
+//
+// lifecycle.go holds the one table of all moves. Step applies it, and is pure; the gates are pure; Start is pure. The Engine is the only
+// shell: it stores the working stage (the intent), looks at the facts again, makes the one call, and stores the outcome. Each of
+// these writes is a compare-and-swap of the user's one document, so two clicks, or two engines, make one move.
+//
+// After a crash every working stage is begun again, and every effect looks before it acts. What a crash leaves is written at each
+// effect in effect.go. A failed write means that the outcome is unknown, and so does a failed call whose class is ClassUnknown: the
+// facts are read again. Unknown is never taken for unused, absent or empty: a gate that misses a fact stays shut.
+//
+// Where this goes beyond the first sketch of the lifecycle: a gate that finds what only somebody else can have done (a third key, a
+// status the bot did not set, another user under the same name) makes the rotation stuck from any stage, not only from a
+// working one, so that there is one way to stop and ask a person. An approval given on evidence that has changed but still holds
+// renews the ask (renew); one given on evidence that no longer holds leads back (refute). An owner who loses the new key before
+// anybody used it has two ways out, reissue and abandon.
+//
+// A Rotation carries the Terms it began under, so a changed configuration alters no rotation under way.
+package rotation

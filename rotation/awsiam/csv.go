@@ -1,0 +1,184 @@
+package awsiam
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/keyturner/keyturner/rotation"
+)
+
+const rootUser = "<root_account>"
+
+// The columns that are read. AWS may add others, and their order is not relied upon.
+const (
+	colUser    = "user"
+	colActive  = "access_key_%d_active"
+	colRotated = "access_key_%d_last_rotated"
+	colUsed    = "access_key_%d_last_used_date"
+	colRegion  = "access_key_%d_last_used_region"
+	colService = "access_key_%d_last_used_service"
+)
+
+// keySlots is how many keys of a user the report has columns for.
+const keySlots = 2
+
+// parseReport reads a credential report, a row at a time. A field that is in none of the documented forms fails the report: guessing
+// would make an active key inactive or a used one unused.
+func parseReport(r io.Reader) ([]rotation.ReportRow, error) {
+	in := csv.NewReader(r)
+	in.ReuseRecord = true
+	header, err := in.Read()
+	if err != nil {
+		return nil, fmt.Errorf("read the report's header: %w", err)
+	}
+	columns, err := findColumns(header)
+	if err != nil {
+		return nil, err
+	}
+	var rows []rotation.ReportRow
+	for {
+		fields, err := in.Read()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read the report: %w", err)
+		}
+		row, err := columns.row(fields)
+		if err != nil {
+			return nil, fmt.Errorf("read the report's row %d: %w", len(rows)+1, err)
+		}
+		rows = append(rows, row)
+	}
+	if len(rows) == 0 {
+		return nil, errors.New("the report has no rows, not even root's")
+	}
+	return rows, nil
+}
+
+// columns is where a report has what is read of it.
+type columns struct {
+	user  int
+	slots [keySlots]slotColumns
+}
+
+type slotColumns struct{ active, rotated, used, region, service column }
+
+// column is a column's name, for errors, and its place in a row.
+type column struct {
+	name string
+	at   int
+}
+
+// findColumns looks the columns up in the header. All of them must be there.
+func findColumns(header []string) (columns, error) {
+	places := make(map[string]int, len(header))
+	for i, name := range header {
+		places[strings.ToLower(strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")))] = i
+	}
+	var missing []string
+	find := func(name string) column {
+		at, ok := places[name]
+		if !ok {
+			missing = append(missing, name)
+		}
+		return column{name, at}
+	}
+	c := columns{user: find(colUser).at}
+	for i := range c.slots {
+		slot := func(form string) column { return find(fmt.Sprintf(form, i+1)) }
+		c.slots[i] = slotColumns{slot(colActive), slot(colRotated), slot(colUsed), slot(colRegion), slot(colService)}
+	}
+	if len(missing) > 0 {
+		return columns{}, fmt.Errorf("the report has no column %s", strings.Join(missing, ", "))
+	}
+	return c, nil
+}
+
+func (c columns) row(fields []string) (rotation.ReportRow, error) {
+	user := fields[c.user]
+	if user == "" {
+		return rotation.ReportRow{}, errors.New("no user name")
+	}
+	row := rotation.ReportRow{User: user, Root: user == rootUser}
+	for _, slot := range c.slots {
+		k, inUse, err := slot.key(fields)
+		if err != nil {
+			return rotation.ReportRow{}, fmt.Errorf("user %s: %w", user, err)
+		}
+		if inUse {
+			row.Keys = append(row.Keys, k)
+		}
+	}
+	return row, nil
+}
+
+// key reads a slot, and tells whether there is anything in it.
+func (s slotColumns) key(fields []string) (k rotation.ReportKey, inUse bool, err error) {
+	if k.Active, err = s.active.boolean(fields); err != nil {
+		return k, false, err
+	}
+	if k.Rotated, _, err = s.rotated.date(fields); err != nil {
+		return k, false, err
+	}
+	used, why, err := s.used.date(fields)
+	if err != nil {
+		return k, false, err
+	}
+	switch {
+	case !used.IsZero():
+		k.LastUse = rotation.LastUse{
+			State: rotation.Used, At: used, Service: applicable(&fields[s.service.at]), Region: applicable(&fields[s.region.at]),
+		}
+	case why == absent:
+		k.LastUse.State = rotation.NeverUsed
+	}
+	return k, k.Active || !k.Rotated.IsZero() || k.LastUse.State == rotation.Used, nil
+}
+
+// absence is why the report has no value in a field.
+type absence int
+
+const (
+	absent  absence = iota + 1 // "N/A": there is nothing of the kind
+	unknown                    // "no_information", "not_supported" or nothing: there may be
+)
+
+func absenceOf(value string) absence {
+	switch strings.ToLower(value) {
+	case "n/a":
+		return absent
+	case "", "no_information", "not_supported":
+		return unknown
+	}
+	return 0
+}
+
+// boolean reads "true" as in today's reports or "TRUE" as documented. N/A is no.
+func (c column) boolean(fields []string) (bool, error) {
+	value := fields[c.at]
+	switch {
+	case strings.EqualFold(value, "true"):
+		return true, nil
+	case strings.EqualFold(value, "false"), absenceOf(value) == absent:
+		return false, nil
+	}
+	return false, fmt.Errorf("%s is neither true nor false: %q", c.name, value)
+}
+
+// date reads a time with Z, as in today's reports, or with an offset, as in older ones; or why there is none.
+func (c column) date(fields []string) (time.Time, absence, error) {
+	value := fields[c.at]
+	if why := absenceOf(value); why != 0 {
+		return time.Time{}, why, nil
+	}
+	at, err := time.Parse(time.RFC3339, value)
+	if err != nil || at.IsZero() {
+		return time.Time{}, 0, fmt.Errorf("%s is not a date: %q", c.name, value)
+	}
+	return at.UTC(), 0, nil
+}

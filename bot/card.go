@@ -1,0 +1,344 @@
+package bot
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/keyturner/keyturner/rotation"
+)
+
+// approvalCard shows one ask in the approvals channel: what is asked, on which facts, what each answer does, and who may give it.
+// Once it is answered it keeps the facts and tells the answer and what came of it.
+//
+// The buttons are those that the lifecycle offers an approver. The card of the latest ask keeps offering what is possible after the
+// answer too, which is to make the old key active again: taking back must stay easier than going on.
+func approvalCard(v view, r rotation.Rotation, ask rotation.Ask) message {
+	i := slices.IndexFunc(r.Asks, func(a rotation.Ask) bool { return a.Turn == ask.Turn })
+	var d draft
+	d.header(askTitle(r, ask))
+	d.say(askStory(v, r, ask, i))
+	d.facts(askFacts(v, r, ask))
+	if ask.Open() {
+		d.say(choices(r, ask))
+		d.note(sentences(standsUntil(r, ask), v.mayDecide(r), factsRead(ask)))
+		d.buttons(v.offer(r, rotation.ByApprover, rotation.Ref{ID: r.ID, Turn: ask.Turn}))
+		return d.message()
+	}
+	d.say(sentences(answer(r, ask), outcome(r, i)))
+	d.note(factsRead(ask))
+	if i == len(r.Asks)-1 {
+		d.buttons(v.offer(r, rotation.ByApprover, r.Ref()))
+	}
+	return d.message()
+}
+
+// askTitle is a question while the ask is open and the answer after.
+func askTitle(r rotation.Rotation, ask rotation.Ask) string {
+	name := tidy(r.User.Name)
+	if ask.Stage == rotation.Stuck {
+		if ask.Open() {
+			return "The rotation for " + name + " is stuck. How does it go on?"
+		}
+		return verdict(ask) + ": the rotation for " + name + " was stuck"
+	}
+	what := "create a new key for " + name
+	switch {
+	case ask.Stage == rotation.Confirmed && r.Kind == rotation.Retire:
+		what = "deactivate a key of " + name
+	case ask.Stage == rotation.Confirmed:
+		what = "deactivate the old key of " + name
+	case ask.Stage == rotation.Expiring && r.Kind == rotation.Retire:
+		what = "delete a key of " + name
+	case ask.Stage == rotation.Expiring:
+		what = "delete the old key of " + name
+	}
+	if ask.Open() {
+		return sentence(what+"?") + stepOf(r, ask)
+	}
+	return verdict(ask) + ": " + what + stepOf(r, ask)
+}
+
+// stepOf numbers the ask among those that the rotation needs.
+func stepOf(r rotation.Rotation, ask rotation.Ask) string {
+	stages := []rotation.Stage{rotation.Confirmed, rotation.Expiring}
+	switch {
+	case r.Kind == rotation.Replace:
+		stages = []rotation.Stage{rotation.Requested, rotation.Confirmed, rotation.Expiring}
+	case leftover(r):
+		return ""
+	}
+	return fmt.Sprintf(" (step %d of %d)", slices.Index(stages, ask.Stage)+1, len(stages))
+}
+
+// leftover tells whether the key was inactive already when its retirement began, so that nobody had to approve of deactivating it.
+func leftover(r rotation.Rotation) bool {
+	return r.Kind == rotation.Retire && !slices.ContainsFunc(r.Asks, func(a rotation.Ask) bool { return a.Stage == rotation.Confirmed })
+}
+
+// askStory tells who asks and why.
+func askStory(v view, r rotation.Rotation, ask rotation.Ask, i int) string {
+	again := ""
+	if i > 0 && r.Asks[i-1].Closed == string(rotation.Renew) {
+		again = "The facts have changed since the last request, and the conditions still hold. Please look at them again."
+	}
+	switch ask.Stage {
+	case rotation.Requested:
+		return sentences(requestedBy(v, r), again)
+	case rotation.Confirmed:
+		if r.Kind == rotation.Retire {
+			return sentences(requestedBy(v, r), "The key gets no successor. AWS has no use of it in the last "+span(r.Terms.Quiet)+".", again)
+		}
+		return sentences(mention(r.Owner)+" says that the applications use the new key "+short(newIn(r, ask))+
+			" now. AWS agrees: the new key has been used, and the old key has been quiet for at least "+span(r.Terms.Quiet)+".", again)
+	case rotation.Expiring:
+		return sentences(graceOver(r, ask), again)
+	}
+	return trouble(r, ask.Stuck)
+}
+
+func requestedBy(v view, r rotation.Rotation) string {
+	what := "to replace a key of "
+	if r.Kind == rotation.Retire {
+		what = "to retire a key of "
+	}
+	s := mention(r.Requester) + " asks " + what + v.user(r.User)
+	switch {
+	case r.Requester == r.Owner:
+		s += ", as its owner."
+	default:
+		s += ", for its owner " + mention(r.Owner) + "."
+	}
+	if reason := reasonGiven(r.Reason); reason != "" {
+		return s + " " + reason
+	}
+	return s + " No reason was given."
+}
+
+// graceOver tells since when the key has been inactive: the approval before this ask.
+func graceOver(r rotation.Rotation, ask rotation.Ask) string {
+	s := "The grace is over. " + short(r.Old) + " was inactive already when the rotation began on " + when(r.Begun) + "."
+	for _, a := range r.Asks {
+		if n := len(a.Decisions); a.Stage == rotation.Confirmed && a.Turn < ask.Turn && a.Closed == string(rotation.Approve) && n > 0 {
+			d := a.Decisions[n-1]
+			s = "The grace is over. " + mention(d.By) + " approved of deactivating " + short(r.Old) + " on " + when(d.At) + "."
+		}
+	}
+	return s + " It has stayed inactive, and its last use has not moved."
+}
+
+// newIn is the new key as the ask's evidence has it: what the rotation holds may have changed since.
+func newIn(r rotation.Rotation, ask rotation.Ask) rotation.KeyID {
+	for _, k := range ask.Evidence.Keys {
+		if k.ID != r.Old {
+			return k.ID
+		}
+	}
+	return r.New
+}
+
+// askFacts are the facts on which the ask is to be decided, as they were when it was asked. The old key's id stands here in full,
+// so that it can be compared with AWS.
+func askFacts(v view, r rotation.Rotation, ask rotation.Ask) []fact {
+	facts := []fact{
+		{"Account", v.accountInFull(r.User.Account)},
+		{"IAM user", code(r.User.Name)},
+		{"Owner", mention(r.Owner)},
+		{"Requested by", mention(r.Requester)},
+	}
+	facts = append(facts, oldFacts(r, ask)...)
+	if r.Kind == rotation.Retire {
+		return facts
+	}
+	if fresh, ok := ask.Evidence.Key(newIn(r, ask)); ok {
+		facts = append(facts,
+			fact{"New key", short(fresh.ID) + ", " + esc(string(fresh.Status))},
+			fact{"New key last used", lastUse(fresh.LastUse)})
+	}
+	return facts
+}
+
+func oldFacts(r rotation.Rotation, ask rotation.Ask) []fact {
+	name := "Old key"
+	if r.Kind == rotation.Retire {
+		name = "Key"
+	}
+	facts := []fact{{name, code(string(r.Old))}}
+	old, ok := ask.Evidence.Key(r.Old)
+	switch {
+	case ask.Evidence.At.IsZero():
+		return append(facts, fact{"Status", "not read"})
+	case !ok:
+		return append(facts, fact{"Status", "not there any more"})
+	}
+	return append(facts,
+		fact{"Status", esc(string(old.Status))},
+		fact{"Age", age(old.Age(ask.Evidence.At)) + ", created on " + when(old.Created)},
+		fact{"Last used", lastUse(old.LastUse)})
+}
+
+// choices tells what each answer does.
+func choices(r rotation.Rotation, ask rotation.Ask) string {
+	owner := mention(r.Owner)
+	switch ask.Stage {
+	case rotation.Requested:
+		return "*If you approve*, Keyturner creates a second key and gives its secret to " + owner +
+			" alone. The old key keeps working.\n*If you deny*, the rotation ends and nothing is changed."
+	case rotation.Confirmed:
+		s := "*If you approve*, " + short(r.Old) + " stops working at once. Anything that still uses it fails. " + owner +
+			" or an approver can make it active again with one click, for at least " + span(r.Terms.Grace) + ".\n"
+		if r.Kind == rotation.Retire {
+			return s + "*If you deny*, the key stays active and the rotation ends."
+		}
+		return s + "*If you deny*, both keys stay active, and " + owner + " is asked to look again."
+	case rotation.Expiring:
+		return "*If you approve*, " + short(r.Old) + " is deleted. Nobody can bring it back.\n*If you deny*, it stays inactive for another " +
+			span(r.Terms.Grace) + ", and then you are asked again.\n*If you reactivate it*, " + afterReactivating(r)
+	}
+	return stuckChoices(r, ask)
+}
+
+func afterReactivating(r rotation.Rotation) string {
+	if r.Kind == rotation.Retire {
+		return "it works again and the rotation ends."
+	}
+	return "it works again, and " + mention(r.Owner) + " has more time to move the applications."
+}
+
+// stuckChoices tells what the lifecycle offers for a stuck rotation, and what each would do.
+func stuckChoices(r rotation.Rotation, ask rotation.Ask) string {
+	offered := r.Offers(rotation.ByApprover)
+	s := ""
+	if slices.Contains(offered, rotation.TryAgain) {
+		s += "*If you try again*, " + tryingAgain(r, ask.Stuck)
+	}
+	if slices.Contains(offered, rotation.Reactivate) {
+		s += "\n*If you reactivate the key*, " + afterReactivating(r)
+	}
+	if slices.Contains(offered, rotation.Close) {
+		return s + "\n*If you close it*, the rotation ends and AWS stays as it is. Somebody must then tidy up by hand."
+	}
+	return s + "\nIt cannot be closed while the new key " + short(r.New) + " may still be there. Delete it in AWS if trying again does not help."
+}
+
+func tryingAgain(r rotation.Rotation, f rotation.Failure) string {
+	if f.Class == rotation.ClassSuspect {
+		return "Keyturner looks at AWS again and creates a key if there is room. Before that, look in AWS who made " + short(f.Key) +
+			", and delete it there if nobody needs it."
+	}
+	way := ""
+	if f.Class == rotation.ClassDenied || f.Class == rotation.ClassInvalid || f.Class == rotation.ClassQuota {
+		way = " First: " + lowerFirst(classes[f.Class].way)
+	}
+	switch f.At {
+	case rotation.Requested:
+		return "you are asked once more whether a new key is created." + way
+	case rotation.Creating:
+		return "Keyturner looks at AWS again and then creates the new key." + way
+	case rotation.Switching:
+		return "the rotation goes back to " + mention(r.Owner) + ", who moves the applications." + way
+	case rotation.Confirmed:
+		if r.Kind == rotation.Retire {
+			return "you are asked once more whether the key is deactivated." + way
+		}
+		return "the rotation goes back to " + mention(r.Owner) + ", who moves the applications." + way
+	case rotation.Grace, rotation.Expiring:
+		return "the grace begins anew, if the key is inactive." + way
+	}
+	return "Keyturner looks at AWS again and does what is still to be done." + way
+}
+
+// standsUntil tells how long an open ask stands.
+func standsUntil(r rotation.Rotation, ask rotation.Ask) string {
+	switch {
+	case ask.Stage == rotation.Requested || ask.Stage == rotation.Confirmed && r.Kind == rotation.Retire:
+		return "This stands until " + when(ask.At.Add(r.Terms.Expires)) + ". Without a decision the rotation ends then."
+	case ask.Stage == rotation.Confirmed:
+		return "This stands until " + when(ask.At.Add(r.Terms.Expires)) + ". Without a decision " + mention(r.Owner) + " is asked to look again."
+	}
+	return "This stands until somebody decides."
+}
+
+func (v view) mayDecide(r rotation.Rotation) string {
+	if ms := v.deciders(r); len(ms) > 0 {
+		return anyOf(ms) + " may decide. The owner and the requester may not."
+	}
+	return "Nobody is left who may decide, since the owner and the requester may not. The operator must add an approver to Keyturner's configuration."
+}
+
+func factsRead(ask rotation.Ask) string {
+	if ask.Evidence.At.IsZero() {
+		return ""
+	}
+	return "The facts were read from AWS on " + when(ask.Evidence.At) + "."
+}
+
+// verdicts names how asks end, by what closed them.
+var verdicts = map[rotation.On]string{
+	rotation.Approve:    "Approved",
+	rotation.Deny:       "Denied",
+	rotation.Cancel:     "Withdrawn",
+	rotation.Elapse:     "Lapsed",
+	rotation.Renew:      "Renewed",
+	rotation.Refute:     "Facts changed",
+	rotation.Fail:       "Stopped",
+	rotation.Reactivate: "Reactivated",
+	rotation.TryAgain:   "Tried again",
+	rotation.Close:      "Closed",
+}
+
+func verdict(ask rotation.Ask) string {
+	if word, ok := verdicts[rotation.On(ask.Closed)]; ok {
+		return word
+	}
+	return "Decided"
+}
+
+// answer tells how the ask ended, by whom and when.
+func answer(r rotation.Rotation, ask rotation.Ask) string {
+	if n := len(ask.Decisions); n > 0 {
+		d := ask.Decisions[n-1]
+		s := "*" + verdict(ask) + " by " + mention(d.By) + "* · " + when(d.At) + "."
+		return sentences(s, reasonGiven(d.Reason))
+	}
+	switch rotation.On(ask.Closed) {
+	case rotation.Elapse:
+		return "*Lapsed* · " + when(ask.At.Add(r.Terms.Expires)) + ". Nobody decided in time."
+	case rotation.Renew:
+		return "*Renewed.* The facts changed before anything was done, and the conditions still hold. A new request takes this one's place."
+	case rotation.Refute:
+		return "*Facts changed.* The conditions no longer hold, so nothing was done."
+	case rotation.Fail:
+		return "*Stopped.* Somebody changed the keys outside Keyturner, so nothing was done."
+	}
+	return "*" + verdict(ask) + "*."
+}
+
+// outcome tells what came of the ask: of the latest, where the rotation stands; of an earlier one, what the next one shows.
+func outcome(r rotation.Rotation, i int) string {
+	if i < 0 {
+		return ""
+	}
+	if i == len(r.Asks)-1 {
+		if r.Ended() {
+			return ending(r)
+		}
+		return sentences(backAgain(r), standing(r))
+	}
+	ask, next := r.Asks[i], r.Asks[i+1]
+	if ask.Closed != string(rotation.Approve) {
+		return ""
+	}
+	switch {
+	case ask.Stage == rotation.Requested && next.Stage == rotation.Stuck && next.Stuck.At != rotation.Switching,
+		ask.Stage == rotation.Confirmed && next.Stage == rotation.Stuck && next.Stuck.At == rotation.Deactivating,
+		ask.Stage == rotation.Expiring && next.Stage == rotation.Stuck:
+		return "It then got stuck, and a newer message asks how it goes on."
+	case ask.Stage == rotation.Requested:
+		return "The new key " + short(newIn(r, next)) + " was created."
+	case ask.Stage == rotation.Confirmed && next.Stage == rotation.Confirmed:
+		return "A newer message asks again."
+	case ask.Stage == rotation.Confirmed:
+		return short(r.Old) + " was made inactive."
+	}
+	return ""
+}

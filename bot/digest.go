@@ -1,0 +1,302 @@
+package bot
+
+import (
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/slack-go/slack"
+
+	"github.com/keyturner/keyturner/rotation"
+)
+
+// digestMessage tells on-call what a survey found, the gravest first, and who owes the next click. Whatever is found, it stays within
+// Slack's limits: what does not fit is counted. An account that could not be read is named before everything else.
+func digestMessage(v view, s rotation.Survey, running []rotation.Rotation, week string) message {
+	due, exempt := setApart(byKey(s.Findings), s.At)
+	var head, tail draft
+	head.header("Access keys, week " + week)
+	head.say(headline(s, due))
+	head.say(unreadLines(s))
+	tail.say(runningLines(v, running))
+	tail.say(exemptLines(v, exempt))
+	if len(s.Accounts) > 0 {
+		tail.note("The accounts were read on " + when(s.At) + ".")
+	}
+	head.add(dueRows(v, due, maxBlocks-len(head.blocks)-len(tail.blocks), maxAllBlocks-weight(head)-weight(tail)))
+	head.add(tail)
+	return head.message()
+}
+
+// keyFindings is one key, or the root user, with all that was found about it.
+type keyFindings struct {
+	rotation.Finding
+	breaches []rotation.Breach
+	first    bool // the user's first row
+	blocker  rotation.KeyID
+}
+
+// byKey brings the findings of each key together, in the order of each one's gravest.
+func byKey(findings []rotation.Finding) []keyFindings {
+	type id struct {
+		user rotation.UserRef
+		key  rotation.KeyID
+	}
+	var rows []keyFindings
+	index, seen := map[id]int{}, map[rotation.UserRef]bool{}
+	leftovers := map[rotation.UserRef]rotation.KeyID{}
+	for _, f := range findings {
+		if f.Breach == rotation.LeftInactive {
+			leftovers[f.User] = f.Key.ID
+		}
+		key := id{f.User, f.Key.ID}
+		if i, ok := index[key]; ok {
+			rows[i].breaches = append(rows[i].breaches, f.Breach)
+			continue
+		}
+		index[key] = len(rows)
+		rows = append(rows, keyFindings{Finding: f, breaches: []rotation.Breach{f.Breach}, first: !seen[f.User]})
+		seen[f.User] = true
+	}
+	for i := range rows {
+		rows[i].blocker = leftovers[rows[i].User]
+	}
+	return rows
+}
+
+// setApart sets apart the keys whose findings are accepted for now.
+func setApart(rows []keyFindings, at time.Time) (due, exempt []keyFindings) {
+	for _, k := range rows {
+		if k.Exempt.Holds(at) {
+			exempt = append(exempt, k)
+		} else {
+			due = append(due, k)
+		}
+	}
+	return due, exempt
+}
+
+// headline is the digest in a sentence. It never calls in order what could not be read.
+func headline(s rotation.Survey, due []keyFindings) string {
+	all, unread := len(s.Accounts), len(s.Unread())
+	head := count(len(due), "key") + " need attention"
+	switch len(due) {
+	case 0:
+		head = "No key needs attention"
+	case 1:
+		head = "1 key needs attention"
+	}
+	switch {
+	case all == 0:
+		return "No AWS account has been read, so nothing is known about any key."
+	case len(due) == 0 && unread == all:
+		return "Nothing is known about any key, since no account could be read."
+	case unread > 0:
+		return head + " as far as could be read, but " + strconv.Itoa(unread) + " of " + count(all, "account") +
+			" could not be read in full, so nothing is known about the other keys there."
+	}
+	return head + " in " + count(all, "account") + "."
+}
+
+// maxLines and maxList bound each list, in lines and in characters, so that the lists leave room for the keys.
+const (
+	maxLines = 8
+	maxList  = 2000
+)
+
+// bulleted joins a title and its lines as far as they fit, and counts the others; nothing if there are none.
+func bulleted(title string, ls []string) string {
+	if len(ls) == 0 {
+		return ""
+	}
+	list, left := "*"+title+":*", maxList
+	for i, l := range ls {
+		if left -= utf8.RuneCountInString(l); i == maxLines || left < 0 {
+			return list + "\n• And " + count(len(ls)-i, "other") + "."
+		}
+		list += "\n• " + l
+	}
+	return list
+}
+
+func unreadLines(s rotation.Survey) string {
+	var ls []string
+	for _, a := range s.Unread() {
+		name := esc(a.ID)
+		if n := tidy(a.Name); n != "" {
+			name = esc(clip(n, 60)) + " (" + esc(a.ID) + ")"
+		}
+		partly := ""
+		if a.Users > 0 {
+			partly = "Only some of its users are missing here."
+		}
+		ls = append(ls, name+": "+sentences(notRead(a.Err), partly))
+	}
+	return bulleted("Not read in full, so stale keys may be hidden there", ls)
+}
+
+// runningLines names who owes the next click, the stuck and then the longest waiting first.
+func runningLines(v view, running []rotation.Rotation) string {
+	running = slices.Clone(running)
+	slices.SortStableFunc(running, func(a, b rotation.Rotation) int {
+		if (a.Stage == rotation.Stuck) != (b.Stage == rotation.Stuck) {
+			if a.Stage == rotation.Stuck {
+				return -1
+			}
+			return 1
+		}
+		return a.Since.Compare(b.Since)
+	})
+	var ls []string
+	for _, r := range running {
+		ls = append(ls, v.user(r.User)+", "+string(r.Stage)+" since "+when(r.Since)+". Next: "+v.next(r)+".")
+	}
+	return bulleted("Rotations under way", ls)
+}
+
+func exemptLines(v view, exempt []keyFindings) string {
+	var ls []string
+	for _, k := range exempt {
+		who := v.user(k.User) + ", " + short(k.Key.ID)
+		if k.Breach == rotation.RootKey {
+			who = "The root user of " + v.accountInFull(k.User.Account)
+		}
+		ls = append(ls, who+": exempt until "+when(k.Exempt.Until)+". "+reasonGiven(clip(k.Exempt.Reason, 100)))
+	}
+	return bulleted("Exempt for now", ls)
+}
+
+// dueRows has a section for each key as far as blocks and characters allow, and counts the others.
+func dueRows(v view, due []keyFindings, blocks, characters int) draft {
+	var d draft
+	const forTheRest = 700
+	characters -= forTheRest
+	for i, k := range due {
+		var row draft
+		var right *slack.Accessory
+		if startable(k) {
+			right = slack.NewAccessory(startButton(k.User))
+		}
+		words := dueWords(v, k)
+		row.show(words, words, right)
+		if characters -= weight(row); characters < 0 || blocks == 1 && i < len(due)-1 {
+			d.say(theRest(due[i:]))
+			return d
+		}
+		d.add(row)
+		blocks--
+	}
+	return d
+}
+
+// weight is how much of Slack's bound on a message's blocks a draft takes.
+func weight(d draft) int {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(d.blocks) // plain structs, which always encode
+	return utf8.RuneCountInString(b.String())
+}
+
+// startable tells whether a button may begin the rotation of what was found.
+func startable(k keyFindings) bool {
+	return k.first && k.Breach != rotation.RootKey && k.Owner != "" && k.Running == "" && k.blocker == "" &&
+		!slices.Contains(k.breaches, rotation.ExtraKeys)
+}
+
+func dueWords(v view, k keyFindings) string {
+	if k.Breach == rotation.RootKey {
+		return "*Critical: the root user of " + v.accountInFull(k.User.Account) + " has an access key.* " + rootUse(k.Key) +
+			" Nobody can restrict what it may do, and Keyturner cannot rotate it. Sign in as root, move whatever uses the key to a role, and delete it."
+	}
+	var what []string
+	for _, b := range k.breaches {
+		what = append(what, sentence(v.breach(b, k.Key)))
+	}
+	return v.user(k.User) + ", key " + short(k.Key.ID) + "\n" + strings.Join(what, " ") + "\n" + v.whatNext(k)
+}
+
+func rootUse(k rotation.Key) string {
+	if k.LastUse.State == rotation.Used {
+		return "It was last used on " + when(k.LastUse.At) + usedBy(k.LastUse) + "."
+	}
+	return "Its last use: " + lastUse(k.LastUse) + "."
+}
+
+// breach tells what was found about a key.
+func (v view) breach(b rotation.Breach, k rotation.Key) string {
+	switch b {
+	case rotation.TooOld:
+		if v.policy.MaxAge > 0 {
+			return "too old: created on " + when(k.Created) + ", and " + span(v.policy.MaxAge) + " is the most"
+		}
+		return "too old: created on " + when(k.Created)
+	case rotation.SoonTooOld:
+		if v.policy.MaxAge > 0 {
+			return "soon too old: it should be replaced before " + when(k.Created.Add(v.policy.MaxAge))
+		}
+		return "soon too old: created on " + when(k.Created)
+	case rotation.Unneeded:
+		return "never used since it was created on " + when(k.Created)
+	case rotation.Idle:
+		return "unused for long: last used on " + when(k.LastUse.At) + usedBy(k.LastUse)
+	case rotation.TwoActive:
+		return "two keys of this user are active, and one should be enough"
+	case rotation.LeftInactive:
+		return "inactive and never deleted"
+	case rotation.ExtraKeys:
+		return "the user has more keys than AWS allows"
+	}
+	return "found: " + esc(string(b))
+}
+
+// whatNext tells what can be done about a key, and by whom.
+func (v view) whatNext(k keyFindings) string {
+	owner := "Owner: " + mention(k.Owner) + "."
+	switch {
+	case k.Owner == "":
+		return "Nobody is answerable for it. " + v.nameOwner()
+	case k.Running != "":
+		return owner + " A rotation is under way: " + string(k.Running) + "."
+	case slices.Contains(k.breaches, rotation.ExtraKeys):
+		return owner + " Keyturner cannot tell which keys belong together. Delete one that nobody needs in AWS."
+	case k.blocker == k.Key.ID:
+		return owner + " The owner can retire it: type `/rotate-key`."
+	case k.blocker != "":
+		return owner + " The inactive key " + short(k.blocker) + " takes the second place. The owner retires that one first: type `/rotate-key`."
+	}
+	return owner
+}
+
+// theRest sums up what did not fit, by its gravest breach.
+func theRest(rest []keyFindings) string {
+	names := []struct {
+		breach rotation.Breach
+		words  string
+	}{
+		{rotation.RootKey, "root key"},
+		{rotation.TooOld, "too old"},
+		{rotation.ExtraKeys, "beyond AWS's limit"},
+		{rotation.Unneeded, "never used"},
+		{rotation.Idle, "unused for long"},
+		{rotation.TwoActive, "one of two active keys"},
+		{rotation.SoonTooOld, "soon too old"},
+		{rotation.LeftInactive, "left inactive"},
+	}
+	var parts []string
+	for _, n := range names {
+		found := 0
+		for _, k := range rest {
+			if k.Breach == n.breach {
+				found++
+			}
+		}
+		if found > 0 {
+			parts = append(parts, n.words+": "+strconv.Itoa(found))
+		}
+	}
+	return "*And " + count(len(rest), "other key") + ":* " + strings.Join(parts, ", ") + ". They move up here as those above are done."
+}

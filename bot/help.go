@@ -1,0 +1,119 @@
+package bot
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/keyturner/keyturner/rotation"
+)
+
+// commands is what can be typed after /rotate-key.
+var commands = []struct{ word, what string }{
+	{"", "choose one of your keys, and replace or retire it"},
+	{"status", "see where your rotations stand and who owes the next click"},
+	{"help", "read this"},
+}
+
+func helpMessage() message {
+	var d draft
+	d.header("How Keyturner rotates a key")
+	d.say("Keyturner replaces AWS access keys without breaking what uses them. Nothing is changed in AWS before an approver has agreed, and an approver is never the one who asks or the owner.")
+	d.say("1. You ask. An approver agrees, and a second key is created.\n2. You get its secret once, in a direct message, and move your applications.\n" +
+		"3. You confirm. Keyturner checks in AWS that the new key is used and the old one is quiet.\n4. An approver agrees, and the old key is made inactive. " +
+		"For some days one click makes it active again, with no approval.\n5. An approver agrees, and the old key is deleted.")
+	var lines []string
+	for _, c := range commands {
+		lines = append(lines, "• "+typedCommand(c.word)+": "+c.what+".")
+	}
+	d.say("What you can type:\n" + strings.Join(lines, "\n"))
+	return d.message()
+}
+
+func typedCommand(word string) string { return "`" + strings.TrimSpace("/rotate-key "+word) + "`" }
+
+// unknownCommand answers what is no command, with the nearest one if it is near.
+func unknownCommand(text string) message {
+	said := "Keyturner does not know “" + esc(clip(tidy(text), 50)) + "”."
+	first, _, _ := strings.Cut(tidy(strings.ToLower(text)), " ")
+	first = clip(first, 50)
+	for _, c := range commands {
+		if c.word != "" && distance(first, c.word) <= 2 {
+			return plain(said + " Did you mean " + typedCommand(c.word) + "?")
+		}
+	}
+	var all []string
+	for _, c := range commands {
+		all = append(all, typedCommand(c.word)+" to "+c.what)
+	}
+	return plain(said + " Type " + strings.Join(all, ", or ") + ".")
+}
+
+// distance counts the letters to insert, delete or change to make b of a.
+func distance(a, b string) int {
+	from, to := []rune(a), []rune(b)
+	row := make([]int, len(to)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i, x := range from {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j, y := range to {
+			change := diagonal
+			if x != y {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, diagonal+1)
+		}
+	}
+	return row[len(to)]
+}
+
+// maxStatus bounds how many rotations a status lists.
+const maxStatus = 15
+
+// statusMessage tells where rotations stand, the running ones first.
+func statusMessage(v view, progresses []rotation.Progress) message {
+	var running, ended []rotation.Rotation
+	for _, p := range progresses {
+		switch {
+		case p.Rotation == nil:
+		case p.Rotation.Ended():
+			ended = append(ended, *p.Rotation)
+		default:
+			running = append(running, *p.Rotation)
+		}
+	}
+	var d draft
+	switch {
+	case len(running) > 0:
+		d.header("Your rotations: " + strconv.Itoa(len(running)) + " running")
+	case len(ended) > 0:
+		d.header("Your rotations: none is running")
+	default:
+		return plain("You have no rotation. Type `/rotate-key` to begin one.")
+	}
+	all := append(running, ended...)
+	for i, r := range all {
+		if i == maxStatus {
+			d.say("And " + count(len(all)-i, "other rotation") + ". The bot's direct messages to you have a card for each.")
+			break
+		}
+		d.show(statusLines(v, r, stepper(r)), statusLines(v, r, stepperInWords(r)), nil)
+	}
+	return d.message()
+}
+
+func statusLines(v view, r rotation.Rotation, steps string) string {
+	s := "*" + v.user(r.User) + "*, key " + short(r.Old) + "\n" + steps + "\n" + standing(r)
+	if !r.Ended() {
+		s += " Next: " + v.next(r) + "."
+	}
+	return s
+}
+
+// startedMessage answers whoever began a rotation from a button.
+func startedMessage(v view, r rotation.Rotation) message {
+	return plain(sentences("The rotation of "+short(r.Old)+" of "+v.user(r.User)+" has begun.", standing(r), "Next: "+v.next(r)+"."))
+}

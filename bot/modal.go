@@ -1,0 +1,309 @@
+package bot
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/keyturner/keyturner/rotation"
+)
+
+// The callback ids of modals. A reason modal's ends with the move that the reason is for, and its private metadata is the Ref.
+const (
+	keysCallback   = "request"
+	reasonCallback = "reason:"
+)
+
+// The inputs of modals. Each block has one element, under the same id.
+const (
+	inputKey    = "key"    // option value: UserRef.ID, a slash and the KeyID
+	inputWhat   = "what"   // option value: rotation.Replace or rotation.Retire
+	inputReason = "reason" // text
+)
+
+// How many options Slack takes (https://docs.slack.dev/reference/block-kit/block-elements).
+const (
+	maxRadio  = 10
+	maxSelect = 100
+)
+
+const keysTitle = "Rotate a key"
+
+// modal makes a modal without inputs.
+func modal(title string, paragraphs ...string) slack.ModalViewRequest {
+	v := slack.ModalViewRequest{Type: slack.VTModal, Title: plainText(title), Close: plainText("Close")}
+	for _, p := range paragraphs {
+		v.Blocks.BlockSet = append(v.Blocks.BlockSet, slack.NewSectionBlock(mrkdwn(clip(p, maxBlockText)), nil, nil))
+	}
+	return v
+}
+
+// keysModalLoading is shown at once, while the keys are read.
+func keysModalLoading() slack.ModalViewRequest {
+	return modal(keysTitle, "Reading your keys from AWS. This takes some seconds.")
+}
+
+// keysModalProblem tells in the modal why there is nothing to choose, or why what was chosen was refused.
+func keysModalProblem(text string) slack.ModalViewRequest { return modal(keysTitle, text) }
+
+// workingModal is shown when the answer takes longer than Slack waits.
+func workingModal() slack.ModalViewRequest {
+	return modal(keysTitle, "Keyturner is working on it. The answer appears here. You may close this: it goes on, and your direct messages tell what came of it.")
+}
+
+// keysModalDone tells that the request is taken.
+func keysModalDone(v view, r rotation.Rotation) slack.ModalViewRequest {
+	return modal(keysTitle, sentences("The rotation of "+short(r.Old)+" of "+v.user(r.User)+" has begun.", standing(r)),
+		"*Next:* "+v.next(r)+".", "The bot's direct message to the owner shows how it goes on.")
+}
+
+// choosable is a key that can be chosen, and whose it is.
+type choosable struct {
+	user rotation.UserRef
+	key  rotation.Key
+}
+
+// keysModal lets a person choose one of the keys they are answerable for, and what should happen to it.
+func keysModal(v view, holdings []rotation.Holding) slack.ModalViewRequest {
+	keys, cut := choosables(holdings)
+	m := modal(keysTitle, holdingParagraphs(v, holdings)...)
+	if len(keys) == 0 {
+		m.Blocks.BlockSet = append(m.Blocks.BlockSet, slack.NewSectionBlock(mrkdwn("No key can be chosen now."), nil, nil))
+		return m
+	}
+	if cut > 0 {
+		words := "Only the " + count(maxSelect, "oldest key") + " can be chosen here. " + count(cut, "younger key") + " can be chosen when those are done."
+		m.Blocks.BlockSet = append(m.Blocks.BlockSet, slack.NewSectionBlock(mrkdwn(words), nil, nil))
+	}
+	m.CallbackID = keysCallback
+	m.Submit = plainText("Send the request")
+	m.Close = plainText("Cancel")
+	m.Blocks.BlockSet = append(m.Blocks.BlockSet, keyInput(v, keys), whatInput(keys), reasonInput("Why?", "For the approvers.", true))
+	return m
+}
+
+// choosables lists the keys that a rotation may begin with, at most as many as fit, and how many younger ones were left out.
+func choosables(holdings []rotation.Holding) (keys []choosable, cut int) {
+	for _, h := range holdings {
+		if h.Err != nil || h.Running != nil || len(h.Keys) > 2 {
+			continue
+		}
+		for _, k := range h.Keys {
+			keys = append(keys, choosable{h.User, k})
+		}
+	}
+	if len(keys) <= maxSelect {
+		return keys, 0
+	}
+	slices.SortStableFunc(keys, func(a, b choosable) int { return a.key.Created.Compare(b.key.Created) })
+	return keys[:maxSelect], len(keys) - maxSelect
+}
+
+// maxHoldings bounds how many users are described above the inputs.
+const maxHoldings = 40
+
+func holdingParagraphs(v view, holdings []rotation.Holding) []string {
+	if len(holdings) == 0 {
+		return []string{"No IAM user names you as its owner. " + v.nameOwner()}
+	}
+	var ps []string
+	for i, h := range holdings {
+		if i == maxHoldings {
+			return append(ps, "And "+count(len(holdings)-i, "other IAM user")+".")
+		}
+		ps = append(ps, holdingLines(v, h))
+	}
+	return ps
+}
+
+// holdingLines describes one user: what could not be read is said, and never looks like no keys.
+func holdingLines(v view, h rotation.Holding) string {
+	if h.Err != nil {
+		if h.User.Name == "" {
+			return "*" + v.accountInFull(h.User.Account) + "* could not be read, so keys of yours may be missing here. " + notRead(h.Err)
+		}
+		return "*" + v.user(h.User) + "*\nIts keys could not be read, so none can be chosen. " + notRead(h.Err)
+	}
+	ls := []string{"*" + v.user(h.User) + "*"}
+	for _, k := range h.Keys {
+		ls = append(ls, short(k.ID)+": "+lowerFirst(string(k.Status))+", created on "+when(k.Created)+aged(v, k, " (", " ago)")+
+			". Last used: "+lastUse(k.LastUse)+".")
+	}
+	return strings.Join(append(ls, holdingNotes(v, h)...), "\n")
+}
+
+func holdingNotes(v view, h rotation.Holding) []string {
+	var notes []string
+	inactive := slices.IndexFunc(h.Keys, func(k rotation.Key) bool { return k.Status != rotation.Active })
+	switch {
+	case h.Running != nil:
+		notes = append(notes, "A rotation is under way. "+standing(*h.Running)+" Next: "+v.next(*h.Running)+".")
+	case len(h.Keys) == 0:
+		notes = append(notes, "It has no access key.")
+	case len(h.Keys) > 2:
+		notes = append(notes, "It has more keys than AWS allows, so none can be chosen. Delete one that nobody needs in AWS.")
+	case inactive >= 0 && len(h.Keys) > 1:
+		notes = append(notes, short(h.Keys[inactive].ID)+" is inactive and takes the second place. Retire it first: after that a new key can be created.")
+	case inactive >= 0:
+		notes = append(notes, short(h.Keys[inactive].ID)+" is inactive, so it can only be retired.")
+	}
+	if h.Exempt.Reason != "" && (v.now.IsZero() || h.Exempt.Holds(v.now)) {
+		notes = append(notes, "Exempt until "+when(h.Exempt.Until)+". "+reasonGiven(h.Exempt.Reason))
+	}
+	return notes
+}
+
+// aged is a key's age between two marks, if the time of rendering is known.
+func aged(v view, k rotation.Key, before, after string) string {
+	if v.now.IsZero() {
+		return ""
+	}
+	return before + age(k.Age(v.now)) + after
+}
+
+func keyInput(v view, keys []choosable) *slack.InputBlock {
+	var options []*slack.OptionBlockObject
+	for _, k := range keys {
+		name := k.key.ID.Short() + " of " + tidy(k.user.Name) + " in " + plainAccount(v, k.user.Account)
+		options = append(options, slack.NewOptionBlockObject(k.user.ID()+"/"+string(k.key.ID), plainText(clip(name, maxLabel)),
+			plainText(clip(keySummary(v, k.key), maxLabel))))
+	}
+	var initial *slack.OptionBlockObject
+	if len(options) == 1 {
+		initial = options[0]
+	}
+	var element slack.BlockElement
+	if len(options) <= maxRadio {
+		radio := slack.NewRadioButtonsBlockElement(inputKey, options...)
+		radio.InitialOption = initial
+		element = radio
+	} else {
+		element = slack.NewOptionsSelectBlockElement(slack.OptTypeStatic, plainText("Choose a key"), inputKey, options...)
+	}
+	return slack.NewInputBlock(inputKey, plainText("Which key?"), nil, element)
+}
+
+// keySummary is a key in few words of plain text.
+func keySummary(v view, k rotation.Key) string {
+	s := string(k.Status)
+	if v.now.IsZero() {
+		s += ", created on " + k.Created.UTC().Format(time.DateOnly)
+	} else {
+		s += ", " + age(k.Age(v.now)) + " old"
+	}
+	switch {
+	case k.LastUse.State == rotation.NeverUsed:
+		return s + ", no use on record"
+	case k.LastUse.State != rotation.Used:
+		return s + ", last use not known"
+	case v.now.IsZero():
+		return s + ", used on " + k.LastUse.At.UTC().Format(time.DateOnly)
+	}
+	return s + ", used " + age(v.now.Sub(k.LastUse.At)) + " ago"
+}
+
+// whatInput offers to replace only if some key can be: an inactive one can only be retired.
+func whatInput(keys []choosable) *slack.InputBlock {
+	replace := slack.NewOptionBlockObject(string(rotation.Replace), plainText("Replace it with a new key"),
+		plainText("An approver is asked. You get the new key by direct message."))
+	retire := slack.NewOptionBlockObject(string(rotation.Retire), plainText("Retire it: nobody needs it any more"),
+		plainText("It is made inactive and later deleted. There is no new key."))
+	options := []*slack.OptionBlockObject{replace, retire}
+	if !slices.ContainsFunc(keys, func(k choosable) bool { return k.key.Status == rotation.Active }) {
+		options = options[1:]
+	}
+	radio := slack.NewRadioButtonsBlockElement(inputWhat, options...)
+	radio.InitialOption = options[0]
+	return slack.NewInputBlock(inputWhat, plainText("What should happen?"), nil, radio)
+}
+
+func reasonInput(label, hint string, optional bool) *slack.InputBlock {
+	element := slack.NewPlainTextInputBlockElement(nil, inputReason).WithMultiline(true).WithMaxLength(maxReason)
+	return slack.NewInputBlock(inputReason, plainText(label), plainText(hint), element).WithOptional(optional)
+}
+
+// keyChoice is what a person chose in the keys modal.
+type keyChoice struct {
+	user   string // UserRef.ID
+	key    rotation.KeyID
+	retire bool
+	reason string
+}
+
+// parseKeysModal reads a submitted keys modal. The problems are by block, as Slack shows them.
+func parseKeysModal(state *slack.ViewState) (keyChoice, map[string]string) {
+	user, key, ok := strings.Cut(inputValue(state, inputKey), "/")
+	if !ok || user == "" || key == "" {
+		return keyChoice{}, map[string]string{inputKey: "Choose a key."}
+	}
+	what := rotation.Kind(inputValue(state, inputWhat))
+	if what != rotation.Replace && what != rotation.Retire {
+		return keyChoice{}, map[string]string{inputWhat: "Choose what should happen to the key."}
+	}
+	return keyChoice{user: user, key: rotation.KeyID(key), retire: what == rotation.Retire, reason: reasonIn(state)}, nil
+}
+
+// inputValue is what was chosen or typed in an input.
+func inputValue(state *slack.ViewState, input string) string {
+	if state == nil {
+		return ""
+	}
+	action := state.Values[input][input]
+	if action.SelectedOption.Value != "" {
+		return action.SelectedOption.Value
+	}
+	return action.Value
+}
+
+func reasonIn(state *slack.ViewState) string {
+	return clip(tidy(inputValue(state, inputReason)), maxReason)
+}
+
+// needsReason tells whether a move may not be made without a reason.
+func needsReason(on rotation.On) bool { return on == rotation.Close }
+
+// reasonModal asks for the reason of a denial, or of closing a stuck rotation.
+func reasonModal(on rotation.On, r rotation.Rotation) slack.ModalViewRequest {
+	name := code(r.User.Name)
+	m := modal("Deny the request", "You deny the request for "+name+". "+afterDenying(r))
+	m.Submit = plainText("Deny")
+	hint := "The owner and the other approvers see it."
+	if on == rotation.Close {
+		m = modal("Close the rotation", "You close the rotation for "+name+". AWS stays as it is, and nothing else is done about "+short(r.Old)+".")
+		m.Submit = plainText("Close the rotation")
+	}
+	m.Close = plainText("Go back")
+	m.CallbackID = reasonCallback + string(on)
+	m.PrivateMetadata = r.Ref().String()
+	m.Blocks.BlockSet = append(m.Blocks.BlockSet, reasonInput("Why?", hint, !needsReason(on)))
+	return m
+}
+
+func afterDenying(r rotation.Rotation) string {
+	switch {
+	case r.Stage == rotation.Expiring:
+		return "The key stays inactive for another " + span(r.Terms.Grace) + ", and then the approvers are asked again."
+	case r.Stage == rotation.Confirmed && r.Kind != rotation.Retire:
+		return "Both keys stay active, and " + mention(r.Owner) + " is asked to look again."
+	}
+	return "The rotation ends, and nothing is changed in AWS."
+}
+
+// parseReasonModal reads a submitted reason modal. The problems are by block, as Slack shows them.
+func parseReasonModal(on rotation.On, state *slack.ViewState) (string, map[string]string) {
+	reason := reasonIn(state)
+	if reason == "" && needsReason(on) {
+		return "", map[string]string{inputReason: "Give a reason. It is kept with the decision."}
+	}
+	return reason, nil
+}
+
+// reasonModalDone tells that the decision is taken.
+func reasonModalDone(on rotation.On) slack.ModalViewRequest {
+	if on == rotation.Close {
+		return modal("Close the rotation", "The rotation is closed. Its card shows your reason.")
+	}
+	return modal("Deny the request", "The request is denied. Its card shows that.")
+}

@@ -1,0 +1,35 @@
+package bot
+
+import (
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/keyturner/keyturner/rotation"
+)
+
+// warningMessage tells an owner that a key is getting too old, or is.
+func warningMessage(v view, n rotation.Notice, user rotation.UserRef) message {
+	reached := time.Duration(n.Days) * 24 * time.Hour
+	late := v.policy.MaxAge > 0 && reached >= v.policy.MaxAge
+	var d draft
+	if late {
+		d.header("A key of " + tidy(user.Name) + " is too old")
+	} else {
+		d.header("A key of " + tidy(user.Name) + " is " + count(n.Days, "day") + " old")
+	}
+	d.say("You are the owner of " + v.user(user) + ". Its access key " + code(string(n.Key)) + " was created on " + when(n.Created) +
+		" and has reached the age of " + count(n.Days, "day") + ".")
+	switch {
+	case late:
+		d.say("No key may be older than " + span(v.policy.MaxAge) + ". Start its rotation now.")
+	case v.policy.MaxAge > 0:
+		d.say("No key may be older than " + span(v.policy.MaxAge) + ". Start its rotation before " + when(n.Created.Add(v.policy.MaxAge)) + ".")
+	default:
+		d.say("Start its rotation soon.")
+	}
+	d.note("An approver is asked first. Then you get a new key here, and the old one keeps working until you have moved your applications. " +
+		"If nobody needs the key, type `/rotate-key` and choose “Retire it”.")
+	d.buttons([]slack.BlockElement{startButton(user)})
+	return d.message()
+}

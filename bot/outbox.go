@@ -1,0 +1,199 @@
+package bot
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/slack-go/slack"
+	"golang.org/x/time/rate"
+
+	"github.com/keyturner/keyturner/rotation"
+)
+
+// OutboxConfig is what an Outbox works with. Every field is required unless it says what its zero value means.
+type OutboxConfig struct {
+	Slack    *slack.Client
+	People   *People
+	Accounts map[string]string // each account's name by its id
+	OwnerTag string            // the IAM user tag that names an owner
+	Policy   rotation.Policy
+	Now      func() time.Time // nil: time.Now
+}
+
+// Outbox is the one place where messages leave for Slack: paced per channel, with every failure classified. It hands secrets over,
+// and is so the engine's rotation.Hand.
+type Outbox struct {
+	slack  *slack.Client
+	people *People
+	view   view
+	now    func() time.Time
+
+	mu    sync.Mutex
+	paces map[string]*rate.Limiter
+}
+
+var _ rotation.Hand = (*Outbox)(nil)
+
+// NewOutbox makes an outbox. It makes no call.
+func NewOutbox(cfg OutboxConfig) *Outbox {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Outbox{
+		slack: cfg.Slack, people: cfg.People, now: cfg.Now, paces: map[string]*rate.Limiter{},
+		view: view{accounts: cfg.Accounts, approvers: cfg.People.Approvers, ownerTag: cfg.OwnerTag, policy: cfg.Policy},
+	}
+}
+
+// today is the view for what is sent once and may speak of now.
+func (o *Outbox) today() view {
+	v := o.view
+	v.now = o.now()
+	return v
+}
+
+// Slack takes about one new message a second in a channel, and about fifty edits or deletions a minute in a workspace, and lets short
+// bursts pass (https://docs.slack.dev/apis/web-api/rate-limits).
+var paces = map[string]struct {
+	each  time.Duration
+	burst int
+}{
+	"post":   {time.Second, 4},
+	"edit":   {time.Minute / 50, 10},
+	"delete": {time.Minute / 50, 10},
+}
+
+// pace waits until the call may be made: one limiter for each way of calling, and for posting one in each channel.
+func (o *Outbox) pace(ctx context.Context, way, channel string) error {
+	if way != "post" {
+		channel = ""
+	}
+	o.mu.Lock()
+	limiter, ok := o.paces[way+channel]
+	if !ok {
+		limiter = rate.NewLimiter(rate.Every(paces[way].each), paces[way].burst)
+		o.paces[way+channel] = limiter
+	}
+	o.mu.Unlock()
+	return limiter.Wait(ctx)
+}
+
+// maxWaits bounds how often one message waits out Slack's Retry-After before it is left for a later round.
+const maxWaits = 3
+
+// paced makes one call that posts, waiting as Slack asks.
+func (o *Outbox) paced(ctx context.Context, way, channel string, call func() error) error {
+	op := way + " a message"
+	for waits := 0; ; waits++ {
+		if err := o.pace(ctx, way, channel); err != nil {
+			return fmt.Errorf("%s: %w", op, err)
+		}
+		err := call()
+		limited, ok := errors.AsType[*slack.RateLimitedError](err)
+		if !ok || waits >= maxWaits {
+			return classify(op, err)
+		}
+		select {
+		case <-ctx.Done():
+			return classify(op, err)
+		case <-time.After(limited.RetryAfter):
+		}
+	}
+}
+
+// post sends a new message. To a member's id, it goes to their DM with the app; the Post holds the DM's own id.
+func (o *Outbox) post(ctx context.Context, channel string, m message) (rotation.Post, error) {
+	sent := rotation.Post{Shown: m.hash()}
+	err := o.paced(ctx, "post", channel, func() (err error) {
+		sent.Channel, sent.TS, err = o.slack.PostMessageContext(ctx, channel, m.options()...)
+		return err
+	})
+	return sent, err
+}
+
+// edit replaces what a message says.
+func (o *Outbox) edit(ctx context.Context, p rotation.Post, m message) (rotation.Post, error) {
+	err := o.paced(ctx, "edit", p.Channel, func() error {
+		_, _, _, err := o.slack.UpdateMessageContext(ctx, p.Channel, p.TS, m.options()...)
+		return err
+	})
+	p.Shown = m.hash()
+	return p, err
+}
+
+// remove deletes a message. One that is not there any more is deleted.
+func (o *Outbox) remove(ctx context.Context, p rotation.Post) error {
+	err := o.paced(ctx, "delete", p.Channel, func() error {
+		_, _, err := o.slack.DeleteMessageContext(ctx, p.Channel, p.TS)
+		return err
+	})
+	if rotation.ClassOf(err) == rotation.ClassGone && err != nil {
+		return nil
+	}
+	return err
+}
+
+// Reach makes sure that the owner is an active member whose DM can be opened.
+func (o *Outbox) Reach(ctx context.Context, owner rotation.MemberID) error {
+	if _, err := o.people.Actor(ctx, owner); err != nil {
+		if _, refused := errors.AsType[*rotation.Refusal](err); refused {
+			return &rotation.CallError{Op: "reach the owner", Class: rotation.ClassRefused, Code: "not_an_active_member", Err: err}
+		}
+		return err
+	}
+	_, _, _, err := o.slack.OpenConversationContext(ctx, &slack.OpenConversationParameters{Users: []string{string(owner)}})
+	return classify("open a DM with the owner", err)
+}
+
+// HandOver sends the secret to the owner's DM, in the blocks of one message and nowhere else.
+func (o *Outbox) HandOver(ctx context.Context, r rotation.Rotation, key rotation.KeyID, secret rotation.Secret) (rotation.Post, error) {
+	m := secretMessage(o.today(), r, key, secret)
+	post, err := o.post(ctx, string(r.Owner), m)
+	post.Shown = "" // a digest of the content would be a digest of the secret
+	return post, err
+}
+
+// classify tells apart what may be concluded from a failed call to Slack. nil stays nil.
+func classify(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	call := &rotation.CallError{Op: op, Class: rotation.ClassUnknown, Err: err}
+	if limited, ok := errors.AsType[*slack.RateLimitedError](err); ok {
+		call.Class, call.Code, call.Err = rotation.ClassThrottled, "ratelimited", limited
+		return call
+	}
+	answer, ok := errors.AsType[slack.SlackErrorResponse](err)
+	if !ok {
+		return call
+	}
+	call.Code = answer.Err
+	call.Class = rotation.ClassInvalid
+	for class, codes := range slackClasses {
+		if slices.Contains(codes, answer.Err) {
+			call.Class = class
+		}
+	}
+	return call
+}
+
+// slackClasses sorts Slack's error codes (https://docs.slack.dev/reference/methods/chat.postMessage and its neighbours). A code that
+// is not listed means that the request itself was wrong.
+var slackClasses = map[rotation.Class][]string{
+	rotation.ClassThrottled: {"ratelimited", "rate_limited", "message_limit_exceeded"},
+	rotation.ClassUnknown:   {"internal_error", "fatal_error", "request_timeout", "service_unavailable"},
+	rotation.ClassGone:      {"message_not_found", "thread_not_found"},
+	rotation.ClassRefused: {
+		"channel_not_found", "not_in_channel", "is_archived", "is_inactive", "user_not_found", "users_not_found", "user_disabled",
+		"user_not_visible", "cannot_dm_bot", "messages_tab_disabled", "restricted_action", "team_not_found",
+		"method_not_supported_for_channel_type", "cant_delete_message", "cant_update_message", "edit_window_closed",
+	},
+	rotation.ClassDenied: {
+		"not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired", "missing_scope", "not_allowed_token_type",
+		"no_permission", "access_denied", "org_login_required", "ekm_access_denied", "team_access_not_granted",
+	},
+}

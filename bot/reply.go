@@ -1,0 +1,343 @@
+package bot
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/keyturner/keyturner/rotation"
+)
+
+// refusalText is the one place where an error becomes an answer to a person: which reason, and the way out. What is not meant for
+// people gets a reference, under which the log has the details.
+func refusalText(v view, err error) string {
+	if refusal, ok := errors.AsType[*rotation.Refusal](err); ok {
+		return v.refused(refusal)
+	}
+	if move, ok := errors.AsType[*rotation.MoveError](err); ok {
+		return "The rotation is at the stage “" + esc(string(move.From)) + "”, and “" + esc(string(move.On)) +
+			"” is not possible from there. Look at its newest message: it shows what is."
+	}
+	if call, ok := errors.AsType[*rotation.CallError](err); ok {
+		return called(call, newBroken(err).ref)
+	}
+	switch {
+	case errors.Is(err, rotation.ErrConflict):
+		return "Somebody changed the same rotation at the same moment, so nothing was done for you. Look at its newest message, and try again if it is still needed."
+	case errors.Is(err, rotation.ErrNotFound):
+		return "Keyturner has nothing on record for this button. Type `/rotate-key status` to see your rotations."
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return "This took too long, so it may or may not have been done. Look at the rotation's newest message before you try again."
+	}
+	return "Something broke (reference " + newBroken(err).ref + "). Try again in a minute. If it happens again, give the reference to the operator: the log has the details under it."
+}
+
+// broken is an error under a reference, which names it to a person without telling what it says. The log has both.
+type broken struct {
+	ref string
+	err error
+}
+
+// newBroken gives err a reference, derived from its words, unless it has one.
+func newBroken(err error) *broken {
+	if b, ok := errors.AsType[*broken](err); ok {
+		return b
+	}
+	sum := sha256.Sum256([]byte(err.Error()))
+	return &broken{ref: hex.EncodeToString(sum[:4]), err: err}
+}
+
+func (b *broken) Error() string { return b.err.Error() + " (reference " + b.ref + ")" }
+func (b *broken) Unwrap() error { return b.err }
+
+// classText tells what a class of failure means and what can be done.
+type classText struct{ why, way string }
+
+var classes = map[rotation.Class]classText{
+	rotation.ClassDenied:    {"It was not permitted.", "The operator must check Keyturner's permissions there. Trying again does not help before that."},
+	rotation.ClassThrottled: {"There were too many requests at once.", "Try again in some minutes."},
+	rotation.ClassQuota:     {"A limit of AWS is reached. An IAM user has at most two keys, and inactive ones count.", "Delete a key that nobody needs, then try again."},
+	rotation.ClassGone:      {"The IAM user or the key is not there any more.", "Look in AWS who removed it, and why."},
+	rotation.ClassInvalid:   {"The request was refused as it was.", "The operator must look at it. Trying again does not help before that."},
+	rotation.ClassRefused:   {"Slack does not deliver the message.", "Check that the person is active in this workspace and can be written to."},
+	rotation.ClassUnknown:   {"The answer was lost, so it may or may not have been done.", "Keyturner looks before it acts again. Try again in a minute."},
+	rotation.ClassChanged:   {"The facts are not what the rotation left. Somebody else acted.", "Find out who changed the keys, and why."},
+	rotation.ClassSuspect:   {"A key appeared that Keyturner may or may not have made.", "Look in AWS who created it. Delete it there if nobody needs it."},
+	rotation.ClassExhausted: {"Keyturner tried several times and then gave up.", "Check that AWS and Slack work, then try again."},
+}
+
+// notRead tells why facts could not be read, and what to do. Nothing follows from it about the facts.
+func notRead(err error) string {
+	switch class := rotation.ClassOf(err); class {
+	case rotation.ClassDenied:
+		return "AWS did not permit it. The operator must check Keyturner's role there."
+	case rotation.ClassThrottled:
+		return "AWS had too many requests at once. Try again in some minutes."
+	case rotation.ClassGone, rotation.ClassInvalid, rotation.ClassQuota:
+		return sentences(classes[class].why, classes[class].way)
+	}
+	return "AWS gave no usable answer. Try again in some minutes. If it happens again, the operator finds the details in the log."
+}
+
+func called(call *rotation.CallError, ref string) string {
+	text, ok := classes[call.Class]
+	if !ok {
+		text = classes[rotation.ClassUnknown]
+	}
+	return sentences("This did not work: "+esc(clip(tidy(call.Op), 200))+".", text.why, text.way, "Reference: "+ref+".")
+}
+
+// refused answers a person who was refused.
+func (v view) refused(e *rotation.Refusal) string {
+	if e.Code == rotation.Blocked {
+		return v.blocked(e)
+	}
+	answer, ok := refusals[e.Code]
+	if !ok {
+		return "This was refused (" + esc(string(e.Code)) + "). Ask the operator: the log has the details."
+	}
+	return answer(v, e)
+}
+
+// refusals has an answer for each code but Blocked, whose answer is made of the blocks.
+var refusals = map[rotation.Code]func(view, *rotation.Refusal) string{
+	rotation.NotApprover: func(v view, e *rotation.Refusal) string {
+		return "Only an approver can do this. " + v.mustDecide("An approver", e)
+	},
+	rotation.NotOwner: func(v view, e *rotation.Refusal) string {
+		if e.User.Name == "" {
+			return "That key is not yours, or not any more. Only a key's owner can do this. Type `/rotate-key` to see your keys."
+		}
+		if e.By == "" {
+			return v.user(e.User) + " has no owner, so nobody can do this yet. " + v.nameOwner()
+		}
+		return "Only the owner of " + v.user(e.User) + " can do this. Ask " + mention(e.By) + "."
+	},
+	rotation.OwnRequest: func(v view, e *rotation.Refusal) string {
+		return "You asked for this rotation yourself. " + v.mustDecide("Another approver", e)
+	},
+	rotation.OwnKey: func(v view, e *rotation.Refusal) string {
+		return "This is your own key. " + v.mustDecide("Another approver", e)
+	},
+	rotation.Outdated: func(v view, e *rotation.Refusal) string {
+		return sentences("This button is out of date, so nothing was done.", standingOf(e, "The rotation is not on record any more."), "Use the newest message of the rotation.")
+	},
+	rotation.Decided: func(_ view, e *rotation.Refusal) string {
+		return sentences(decided(e)+", before your click. Nothing was done twice.", standingOf(e, ""))
+	},
+	rotation.HasEnded: func(_ view, e *rotation.Refusal) string {
+		return sentences("The rotation is over, so nothing was done.", standingOf(e, ""), "Type `/rotate-key` to begin a new one.")
+	},
+	rotation.NotNow: func(v view, e *rotation.Refusal) string {
+		return sentences("This is not possible now.", standingOf(e, ""), v.nextFor(e))
+	},
+	rotation.NoOwner: func(v view, e *rotation.Refusal) string {
+		return v.user(e.User) + " has no owner, so there is nobody to give a new key to. " + v.nameOwner()
+	},
+	rotation.NoMember: func(v view, _ *rotation.Refusal) string {
+		return "No IAM user names you as its owner, so there is no key for you to rotate. " + v.nameOwner()
+	},
+	rotation.NotMember: func(view, *rotation.Refusal) string {
+		return "Keyturner only acts for active, full members of this workspace. Guests, people of other companies and apps cannot use it. Ask a colleague who is a member."
+	},
+	rotation.AlreadyRuns: func(v view, e *rotation.Refusal) string {
+		return sentences("A rotation of "+v.user(e.User)+" is running already, and there is one at a time.", standingOf(e, ""), v.nextFor(e))
+	},
+	rotation.NoKeys: func(v view, e *rotation.Refusal) string {
+		return v.user(e.User) + " has no access key, so there is nothing to rotate."
+	},
+	rotation.NotThatKey: func(v view, e *rotation.Refusal) string {
+		return short(e.Key) + " is not a key of " + v.user(e.User) + " now. Type `/rotate-key` to see the keys there are."
+	},
+	rotation.Leftover: func(v view, e *rotation.Refusal) string {
+		return "There is no room for a new key: " + v.user(e.User) + " has two keys, and " + short(e.Key) +
+			" is inactive. Its owner retires that one first: type `/rotate-key`, choose it and then “Retire it”. After that a new key can be created."
+	},
+	rotation.TooManyKeys: func(v view, e *rotation.Refusal) string {
+		return v.user(e.User) + " has more than two keys, and Keyturner cannot tell which ones belong together. Delete a key that nobody needs in AWS, then ask again."
+	},
+	rotation.OnlyInactive: func(_ view, e *rotation.Refusal) string {
+		return short(e.Key) + " is inactive, so nothing works with it and there is nothing to replace. Its owner can retire it: type `/rotate-key`, choose it and then “Retire it”."
+	},
+	rotation.NewInUse: func(_ view, e *rotation.Refusal) string {
+		return "The new key " + short(e.Key) + " is in use, so it cannot be revoked without breaking something. Go on with it. If you do not know who uses it, tell on-call at once."
+	},
+	rotation.NoAccount: func(_ view, e *rotation.Refusal) string {
+		return "The AWS account " + code(e.User.Account) + " is not one that Keyturner looks after. The operator can add it to the configuration."
+	},
+	rotation.UserGone: func(v view, e *rotation.Refusal) string {
+		return "There is no IAM user " + v.user(e.User) + " now. It was deleted or renamed, so there is nothing to rotate."
+	},
+	rotation.Unreachable: func(v view, e *rotation.Refusal) string {
+		return "The keys of " + v.user(e.User) + " could not be read, so nothing was done. " + notRead(e.Err)
+	},
+	rotation.Reissued: func(v view, e *rotation.Refusal) string {
+		return "This rotation has created as many keys as it may. Store the secret of the newest key, or click “Keep the old key after all” and begin again."
+	},
+	rotation.NoApprover: func(v view, e *rotation.Refusal) string {
+		return "Nobody is left who could approve this: neither the owner nor the person who asks may. The operator must add another approver to Keyturner's configuration."
+	},
+}
+
+// mustDecide names who can do what the person cannot.
+func (v view) mustDecide(who string, e *rotation.Refusal) string {
+	var r rotation.Rotation
+	if e.Rotation != nil {
+		r = *e.Rotation
+	}
+	if ms := v.deciders(r); len(ms) > 0 {
+		return who + " must decide: " + anyOf(ms) + "."
+	}
+	return "There is no other approver, so the operator must add one to Keyturner's configuration."
+}
+
+// nameOwner tells how an IAM user gets an owner.
+func (v view) nameOwner() string {
+	if v.ownerTag == "" {
+		return "The operator can name an owner in Keyturner's configuration."
+	}
+	return "To name an owner, give the IAM user the tag " + code(v.ownerTag) + " with the owner's Slack member ID as its value. The ID is in the owner's Slack profile, under “Copy member ID”."
+}
+
+// standingOf tells where the rotation stands, if the refusal brought it.
+func standingOf(e *rotation.Refusal, otherwise string) string {
+	if e.Rotation == nil {
+		return otherwise
+	}
+	return standing(*e.Rotation)
+}
+
+func (v view) nextFor(e *rotation.Refusal) string {
+	if e.Rotation == nil || e.Rotation.Ended() {
+		return ""
+	}
+	return "Next: " + v.next(*e.Rotation) + "."
+}
+
+// decided tells who decided, how and when.
+func decided(e *rotation.Refusal) string {
+	if e.Rotation != nil {
+		for _, a := range slices.Backward(e.Rotation.Asks) {
+			if n := len(a.Decisions); n > 0 && a.Turn == e.Turn {
+				return verdict(a) + " by " + mention(e.By) + " on " + when(a.Decisions[n-1].At)
+			}
+		}
+	}
+	return "Decided by " + mention(e.By)
+}
+
+// blocked lists what keeps a gate shut, and what follows from it.
+func (v view) blocked(e *rotation.Refusal) string {
+	var r rotation.Rotation
+	if e.Rotation != nil {
+		r = *e.Rotation
+	}
+	lines := []string{"This cannot be done yet, and nothing was changed."}
+	foreign, unknown := false, false
+	for _, b := range e.Blocks {
+		lines = append(lines, "• "+sentences(sentence(finding(b)), wayOut(r, b)))
+		foreign = foreign || b.Foreign()
+		unknown = unknown || b.Code == rotation.OldUnknown || b.Code == rotation.NewUnknown
+	}
+	asShown := !slices.ContainsFunc(e.Blocks, func(b rotation.Block) bool { return b.Code == rotation.NotAsShown })
+	switch {
+	case e.Rotation == nil:
+		lines = append(lines, "No rotation was begun.")
+	case foreign:
+		lines = append(lines, "Somebody changed this outside Keyturner. The rotation stops here, and an approver is asked how it goes on.")
+	case r.Stage == rotation.Confirmed && r.Kind == rotation.Retire && asShown && !unknown:
+		lines = append(lines, "The rotation has ended. "+mention(r.Owner)+" can ask again.")
+	case r.Stage == rotation.Confirmed && asShown && !unknown:
+		lines = append(lines, "The request is closed. "+mention(r.Owner)+" is asked to look again.")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// finding tells what a gate found, as a sentence that can follow "because".
+func finding(b rotation.Block) string {
+	id := short(b.Key.ID)
+	switch b.Code {
+	case rotation.NewNeverUsed:
+		return "AWS has no use of the new key " + id + " on record."
+	case rotation.NewUnknown:
+		return "AWS could not tell whether the new key " + id + " has been used."
+	case rotation.NewUsed:
+		return "the new key " + id + " has been used" + lastSeen(b.Key.LastUse) + "."
+	case rotation.OldUsed:
+		return "the key " + id + " is still in use" + lastSeen(b.Key.LastUse) + "."
+	case rotation.OldTooYoung:
+		return "the key " + id + " is too young to tell that nobody uses it" + createdAt(b.Key) + "."
+	case rotation.OldUnknown:
+		return "AWS could not tell when " + id + " was last used."
+	case rotation.SlotTaken:
+		return "the user has a second key, " + id + ", and AWS allows two."
+	case rotation.NotAsShown:
+		return "the facts have changed since they were shown to the approvers."
+	case rotation.OldGone:
+		return "the key " + id + " is not there any more."
+	case rotation.OldInactive:
+		return "the key " + id + " has been made inactive outside Keyturner."
+	case rotation.OldActive:
+		return "the key " + id + " is active, and it should be inactive."
+	case rotation.OldMoved:
+		return "the last use of " + id + " has moved since it was made inactive."
+	case rotation.NewGone:
+		return "the new key " + id + " is not there any more."
+	case rotation.NewInactive:
+		return "the new key " + id + " is not active, and it should be."
+	case rotation.ExtraKey:
+		return "the user has a further key, " + id + ", that this rotation does not know."
+	case rotation.UserReplaced:
+		return "the IAM user was deleted, and another one was created under the same name."
+	}
+	return "a check found “" + esc(string(b.Code)) + "”."
+}
+
+func lastSeen(u rotation.LastUse) string {
+	if u.State != rotation.Used {
+		return ""
+	}
+	return ": last on " + when(u.At) + usedBy(u)
+}
+
+func createdAt(k rotation.Key) string {
+	if k.Created.IsZero() {
+		return ""
+	}
+	return ": it was created on " + when(k.Created)
+}
+
+// wayOut tells what opens the gate. What somebody else changed has one way out for all: an approver.
+func wayOut(r rotation.Rotation, b rotation.Block) string {
+	again := "Look again in some minutes."
+	if !b.Again.IsZero() {
+		again = "Look again after " + when(b.Again) + "."
+	}
+	switch b.Code {
+	case rotation.NewNeverUsed:
+		return "Start an application with it. AWS shows a use some minutes later; then click again."
+	case rotation.NewUnknown, rotation.OldUnknown:
+		return "What is not known does not count as unused. " + again
+	case rotation.NewUsed:
+		return "It cannot be revoked without breaking that. If you do not know who uses it, tell on-call at once."
+	case rotation.OldUsed:
+		return sentences("Find what uses it and move that too.", quietFor(r), again)
+	case rotation.OldTooYoung:
+		return again
+	case rotation.SlotTaken:
+		return "If nobody needs it, delete it in AWS, then click again."
+	case rotation.NotAsShown:
+		return "A new request with the facts as they are now takes this one's place. Decide on that one."
+	}
+	return ""
+}
+
+func quietFor(r rotation.Rotation) string {
+	if r.Terms.Quiet == 0 {
+		return ""
+	}
+	return "It must be quiet for " + span(r.Terms.Quiet) + "."
+}

@@ -1,0 +1,54 @@
+package bot
+
+import (
+	"github.com/slack-go/slack"
+
+	"github.com/keyturner/keyturner/rotation"
+)
+
+// secretMessage hands a new key over to its owner. The secret stands in one block and nowhere else: not in the text, which is what a
+// notification shows, and not in a button.
+func secretMessage(v view, r rotation.Rotation, key rotation.KeyID, secret rotation.Secret) message {
+	var d draft
+	d.header("Your new key for " + tidy(r.User.Name))
+	d.say("This is the new access key " + short(key) + " of " + v.user(r.User) + ". Its secret is shown here once, and Keyturner does not keep it.")
+	d.blocks = append(d.blocks, preformatted("AWS_ACCESS_KEY_ID="+string(key)+"\nAWS_SECRET_ACCESS_KEY="+secret.Reveal()))
+	d.say("Store both lines now, in your password manager or your secret store. Then say so in the message below.")
+	// The message goes out within moments of entering Delivering, and its time starts then.
+	d.note("This message is deleted when you do, or else after " + when(r.Since.Add(r.Terms.Visible)) +
+		". If you lose the secret, you can have another key issued from the rotation's message. Do not forward this one.")
+	return d.message()
+}
+
+// receiptMessage stands below the secret and takes the owner's receipt. The button is not on the secret's own message because Slack
+// sends the whole message along with a click on it: so the secret never comes back to us.
+func receiptMessage(r rotation.Rotation) message {
+	h, key := r.Handover, short(r.New)
+	var d draft
+	switch {
+	case !h.Received.IsZero():
+		d.say("You have stored the secret of " + key + ". The message with it is deleted.")
+	case h.Gone:
+		d.say("The message with the secret of " + key + " was deleted when its time was over.")
+	default:
+		d.say("Have you stored the secret of " + key + " above? The message with it is deleted when you click, and after " + when(h.Until) + " in any case.")
+		ref := rotation.Ref{ID: r.ID, Turn: r.Issued}
+		b := slack.NewButtonBlockElement(string(onReceipt), ref.String(), plainText("I have stored it")).WithStyle(slack.StylePrimary)
+		b.AccessibilityLabel = clip("I have stored the secret of "+r.New.Short()+", delete the message", maxLabel)
+		d.buttons([]slack.BlockElement{b})
+	}
+	return d.message()
+}
+
+// overtakenReceipt is what the receipt's message says once a later key has been issued.
+func overtakenReceipt() message {
+	return plain("The key that was shown here is revoked, and so its secret is of no use. Another key was issued.")
+}
+
+// preformatted shows lines as they are, with nothing in them interpreted.
+func preformatted(lines string) slack.Block {
+	return slack.NewRichTextBlock("", &slack.RichTextPreformatted{
+		Type:     slack.RTEPreformatted,
+		Elements: []slack.RichTextSectionElement{slack.NewRichTextSectionTextElement(lines, nil)},
+	})
+}

@@ -1,0 +1,289 @@
+package bot
+
+import (
+	"testing"
+	"time"
+
+	"github.com/keyturner/keyturner/rotation"
+)
+
+const (
+	owner  rotation.MemberID = "UOLIVIA"
+	oncall rotation.MemberID = "UCARLO"
+	alice  rotation.MemberID = "UALICE"
+	bob    rotation.MemberID = "UBOB"
+
+	oldKey   rotation.KeyID = "AKIAIOSFODNN7EXA7Q2X"
+	newKey   rotation.KeyID = "AKIAJQRSTUVW2EXA9K4M"
+	otherKey rotation.KeyID = "AKIAKZYXWVUT3EXA5H8P"
+)
+
+var (
+	ci     = rotation.UserRef{Account: "111122223333", Name: "ci-deploy"}
+	monday = time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)
+	terms  = rotation.Terms{Quiet: 24 * time.Hour, Grace: 7 * 24 * time.Hour, Expires: 72 * time.Hour, Visible: time.Hour}
+)
+
+func testView() view {
+	return view{
+		accounts:  map[string]string{ci.Account: "Production", "444455556666": "Data & Research"},
+		approvers: []rotation.MemberID{alice, bob, owner},
+		ownerTag:  "keyturner:owner",
+		policy:    rotation.Policy{WarnAge: 75 * 24 * time.Hour, MaxAge: 90 * 24 * time.Hour, UnusedAge: 45 * 24 * time.Hour},
+	}
+}
+
+// tale leads one rotation through the real lifecycle.
+type tale struct {
+	t   *testing.T
+	r   rotation.Rotation
+	now time.Time
+
+	quietSince time.Time // the old key's last use
+	oldStatus  rotation.Status
+	newMade    time.Time
+	newUsed    bool
+}
+
+func begin(t *testing.T, q rotation.Request, prepare func(*tale)) *tale {
+	t.Helper()
+	tl := &tale{t: t, now: monday, quietSince: monday.Add(-3 * time.Hour), oldStatus: rotation.Active}
+	if prepare != nil {
+		prepare(tl)
+	}
+	q.User = ci
+	if q.By.Member == "" {
+		q.By.Member = owner
+	}
+	r, err := rotation.Start(q, owner, tl.evidence(), terms, tl.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := rotation.Progress{User: ci}
+	p.Begin(r)
+	tl.r = *p.Rotation
+	return tl
+}
+
+func replace(t *testing.T) *tale {
+	return begin(t, rotation.Request{Reason: "The key is 95 days old.", By: rotation.Actor{Member: oncall}}, nil)
+}
+
+func adopt(t *testing.T) *tale {
+	return begin(t, rotation.Request{}, func(tl *tale) { tl.newMade = monday.Add(-30 * 24 * time.Hour) })
+}
+
+func retire(t *testing.T) *tale {
+	return begin(t, rotation.Request{Retire: true, Key: oldKey, Reason: "The job runs in another account now."}, func(tl *tale) {
+		tl.quietSince = monday.Add(-70 * 24 * time.Hour)
+	})
+}
+
+func retireLeftover(t *testing.T) *tale {
+	return begin(t, rotation.Request{Retire: true, Key: oldKey}, func(tl *tale) {
+		tl.quietSince, tl.oldStatus = monday.Add(-70*24*time.Hour), rotation.Inactive
+	})
+}
+
+func (tl *tale) evidence() rotation.Evidence {
+	e := rotation.Evidence{At: tl.now, UserID: "AIDAEXAMPLE"}
+	e.Keys = append(e.Keys, rotation.Key{
+		ID: oldKey, Status: tl.oldStatus, Created: monday.Add(-95 * 24 * time.Hour),
+		LastUse: rotation.LastUse{State: rotation.Used, At: tl.quietSince, Service: "s3", Region: "eu-west-1"},
+	})
+	if !tl.newMade.IsZero() {
+		k := rotation.Key{ID: newKey, Status: rotation.Active, Created: tl.newMade, LastUse: rotation.LastUse{State: rotation.NeverUsed}}
+		if tl.newUsed {
+			k.LastUse = rotation.LastUse{State: rotation.Used, At: tl.now.Add(-time.Hour), Service: "sts", Region: "us-east-1"}
+		}
+		e.Keys = append(e.Keys, k)
+	}
+	return e
+}
+
+// step makes one move and lets some minutes pass.
+func (tl *tale) step(ev rotation.Event) *tale {
+	tl.t.Helper()
+	tl.now = tl.now.Add(10 * time.Minute)
+	ev.At = tl.now
+	if ev.Evidence.At.IsZero() && ev.On != rotation.Lose {
+		ev.Evidence = tl.evidence()
+	}
+	next, err := tl.r.Step(ev)
+	if err != nil {
+		tl.t.Fatalf("%s at %s: %v", ev.On, tl.r.Stage, err)
+	}
+	tl.r = next
+	return tl
+}
+
+func (tl *tale) by(m rotation.MemberID, on rotation.On, reason ...string) *tale {
+	tl.t.Helper()
+	ev := rotation.Event{On: on, By: rotation.Actor{Member: m, Approver: m == alice || m == bob}}
+	if len(reason) > 0 {
+		ev.Reason = reason[0]
+	}
+	return tl.step(ev)
+}
+
+// works lets the effect of the working stage succeed.
+func (tl *tale) works() *tale {
+	tl.t.Helper()
+	ev := rotation.Event{On: rotation.Succeed, By: rotation.TheEngine}
+	switch tl.r.Stage {
+	case rotation.Creating:
+		ev.Key, tl.newMade = newKey, tl.now
+	case rotation.Delivering:
+		ev.Post = rotation.Post{Channel: "DOLIVIA", TS: "1.1"}
+	case rotation.Deactivating:
+		tl.oldStatus = rotation.Inactive
+	case rotation.Reactivating:
+		tl.oldStatus = rotation.Active
+	case rotation.Discarding:
+		tl.newMade = time.Time{}
+	}
+	return tl.step(ev)
+}
+
+func (tl *tale) engine(on rotation.On, f rotation.Failure) *tale {
+	tl.t.Helper()
+	return tl.step(rotation.Event{On: on, By: rotation.TheEngine, Failure: f})
+}
+
+func (tl *tale) fails(class rotation.Class) *tale {
+	tl.t.Helper()
+	return tl.engine(rotation.Fail, rotation.Failure{Class: class, Text: "internal words"})
+}
+
+func (tl *tale) finds(b rotation.BlockCode, key rotation.KeyID) *tale {
+	tl.t.Helper()
+	return tl.engine(rotation.Fail, rotation.Failure{Class: rotation.ClassChanged, Block: b, Key: key, Text: "internal words"})
+}
+
+func (tl *tale) elapses(d time.Duration) *tale {
+	tl.t.Helper()
+	tl.now = tl.now.Add(d)
+	return tl.step(rotation.Event{On: rotation.Elapse, By: rotation.TheClock})
+}
+
+func (tl *tale) days(n int) *tale { tl.now = tl.now.Add(time.Duration(n) * 24 * time.Hour); return tl }
+
+// with changes what the engine or the outbox notes without a move.
+func (tl *tale) with(change func(*rotation.Rotation)) *tale { change(&tl.r); return tl }
+
+func (tl *tale) retries(n int) *tale {
+	return tl.with(func(r *rotation.Rotation) {
+		r.Retry = rotation.Retry{Attempts: n, At: tl.now.Add(time.Minute), Last: "internal words"}
+	})
+}
+
+func (tl *tale) toSwitching() *tale { return tl.by(alice, rotation.Approve).works().works() }
+
+func (tl *tale) toConfirmed() *tale {
+	tl.newUsed = true
+	return tl.days(3).by(owner, rotation.Confirm)
+}
+
+func (tl *tale) toGrace() *tale    { return tl.by(alice, rotation.Approve).works() }
+func (tl *tale) toExpiring() *tale { return tl.elapses(terms.Grace) }
+
+// tales is every state that a rotation can be shown in, each told from its beginning.
+func tales(t *testing.T) map[string]*tale {
+	receipt := func(r *rotation.Rotation) { r.Handover.Received, r.Handover.Gone = r.Since.Add(5*time.Minute), true }
+	fresh := func() *tale { return replace(t).toSwitching() }
+	confirmed := func() *tale { return fresh().with(receipt).toConfirmed() }
+	grace := func() *tale { return confirmed().toGrace() }
+	expiring := func() *tale { return grace().toExpiring() }
+	undelivered := rotation.Failure{Class: rotation.ClassRefused, Text: "internal words"}
+	refuted := rotation.Failure{Class: rotation.ClassChanged, Block: rotation.OldUsed, Key: oldKey}
+	return map[string]*tale{
+		"replace/requested":             replace(t),
+		"replace/requested-own":         begin(t, rotation.Request{}, nil),
+		"replace/denied":                replace(t).by(bob, rotation.Deny, "Use a role instead."),
+		"replace/withdrawn":             replace(t).by(owner, rotation.Cancel),
+		"replace/lapsed":                replace(t).elapses(terms.Expires),
+		"replace/creating":              replace(t).by(alice, rotation.Approve),
+		"replace/creating-retry":        replace(t).by(alice, rotation.Approve).retries(2),
+		"replace/creating-lost":         replace(t).by(alice, rotation.Approve).retries(0),
+		"replace/delivering":            replace(t).by(alice, rotation.Approve).works(),
+		"replace/discarding-lost":       replace(t).by(alice, rotation.Approve).works().engine(rotation.Lose, rotation.Failure{Class: rotation.ClassUnknown}),
+		"replace/switching":             fresh(),
+		"replace/switching-received":    fresh().with(receipt),
+		"replace/switching-not-stored":  fresh().with(func(r *rotation.Rotation) { r.Handover.Gone = true }),
+		"replace/discarding-reissue":    fresh().by(owner, rotation.Reissue),
+		"replace/creating-reissue":      fresh().by(owner, rotation.Reissue).works(),
+		"replace/discarding-abandon":    fresh().by(owner, rotation.Abandon),
+		"replace/abandoned":             fresh().by(owner, rotation.Abandon).works(),
+		"replace/switching-not-revoked": fresh().by(owner, rotation.Abandon).engine(rotation.Refute, rotation.Failure{Class: rotation.ClassChanged, Block: rotation.NewUsed, Key: newKey}),
+		"replace/confirmed":             confirmed(),
+		"replace/confirmed-renewed":     confirmed().days(1).engine(rotation.Renew, rotation.Failure{}),
+		"replace/switching-denied":      confirmed().by(bob, rotation.Deny, "Not on a Friday."),
+		"replace/switching-lapsed":      confirmed().elapses(terms.Expires),
+		"replace/switching-taken-back":  confirmed().by(owner, rotation.Cancel),
+		"replace/switching-refuted":     confirmed().engine(rotation.Refute, refuted),
+		"replace/deactivating":          confirmed().by(alice, rotation.Approve),
+		"replace/switching-refuted-2":   confirmed().by(alice, rotation.Approve).engine(rotation.Refute, refuted),
+		"replace/grace":                 grace(),
+		"replace/grace-unread":          grace().days(7).retries(3),
+		"replace/expiring":              expiring(),
+		"replace/expiring-renewed":      expiring().engine(rotation.Renew, rotation.Failure{}),
+		"replace/grace-denied":          expiring().by(bob, rotation.Deny, "Wait for the end of the month."),
+		"replace/reactivating":          grace().by(owner, rotation.Reactivate),
+		"replace/reactivating-expiring": expiring().by(bob, rotation.Reactivate),
+		"replace/switching-reactivated": expiring().by(bob, rotation.Reactivate).works(),
+		"replace/deleting":              expiring().by(alice, rotation.Approve),
+		"replace/done":                  expiring().by(alice, rotation.Approve).works(),
+		"replace/stuck-requested":       replace(t).finds(rotation.OldInactive, oldKey),
+		"replace/requested-again":       replace(t).finds(rotation.OldInactive, oldKey).by(alice, rotation.TryAgain),
+		"replace/stuck-denied":          replace(t).by(alice, rotation.Approve).fails(rotation.ClassDenied),
+		"replace/stuck-suspect":         replace(t).by(alice, rotation.Approve).engine(rotation.Fail, rotation.Failure{Class: rotation.ClassSuspect, Key: otherKey}),
+		"replace/stuck-exhausted":       replace(t).by(alice, rotation.Approve).fails(rotation.ClassExhausted),
+		"replace/stuck-unreachable":     replace(t).by(alice, rotation.Approve).fails(rotation.ClassRefused),
+		"replace/stuck-undelivered":     replace(t).by(alice, rotation.Approve).works().engine(rotation.Lose, undelivered).works(),
+		"replace/creating-again":        replace(t).by(alice, rotation.Approve).fails(rotation.ClassDenied).by(bob, rotation.TryAgain),
+		"replace/stuck-discarding":      fresh().by(owner, rotation.Reissue).fails(rotation.ClassDenied),
+		"replace/stuck-switching":       fresh().finds(rotation.ExtraKey, otherKey),
+		"replace/stuck-confirmed":       confirmed().finds(rotation.NewGone, newKey),
+		"replace/stuck-deactivating":    confirmed().by(alice, rotation.Approve).fails(rotation.ClassDenied),
+		"replace/stuck-reactivating":    grace().by(owner, rotation.Reactivate).fails(rotation.ClassExhausted),
+		"replace/stuck-grace":           grace().finds(rotation.OldMoved, oldKey),
+		"replace/stuck-grace-denied":    grace().fails(rotation.ClassDenied),
+		"replace/stuck-expiring":        expiring().finds(rotation.UserReplaced, ""),
+		"replace/stuck-deleting":        expiring().by(alice, rotation.Approve).fails(rotation.ClassExhausted),
+		"replace/closed":                grace().finds(rotation.OldMoved, oldKey).by(bob, rotation.Close, "The team deletes the user on Monday."),
+		"adopt/switching":               adopt(t),
+		"adopt/cancelled":               adopt(t).by(owner, rotation.Cancel),
+		"adopt/confirmed":               adopt(t).toConfirmed(),
+		"adopt/deactivating":            adopt(t).toConfirmed().by(alice, rotation.Approve),
+		"adopt/grace":                   adopt(t).toConfirmed().toGrace(),
+		"adopt/expiring":                adopt(t).toConfirmed().toGrace().toExpiring(),
+		"adopt/reactivating":            adopt(t).toConfirmed().toGrace().by(owner, rotation.Reactivate),
+		"adopt/switching-reactivated":   adopt(t).toConfirmed().toGrace().by(owner, rotation.Reactivate).works(),
+		"adopt/deleting":                adopt(t).toConfirmed().toGrace().toExpiring().by(alice, rotation.Approve),
+		"adopt/done":                    adopt(t).toConfirmed().toGrace().toExpiring().by(alice, rotation.Approve).works(),
+		"adopt/stuck-confirmed":         adopt(t).toConfirmed().finds(rotation.OldGone, oldKey),
+		"adopt/closed":                  adopt(t).toConfirmed().finds(rotation.OldGone, oldKey).by(alice, rotation.Close, "Deleted by hand."),
+		"retire/confirmed":              retire(t),
+		"retire/denied":                 retire(t).by(alice, rotation.Deny),
+		"retire/kept":                   retire(t).by(owner, rotation.Cancel),
+		"retire/lapsed":                 retire(t).elapses(terms.Expires),
+		"retire/refuted":                retire(t).engine(rotation.Refute, refuted),
+		"retire/deactivating":           retire(t).by(alice, rotation.Approve),
+		"retire/deactivating-refuted":   retire(t).by(alice, rotation.Approve).engine(rotation.Refute, refuted),
+		"retire/grace":                  retire(t).toGrace(),
+		"retire/expiring":               retire(t).toGrace().toExpiring(),
+		"retire/reactivating":           retire(t).toGrace().by(alice, rotation.Reactivate),
+		"retire/reactivated":            retire(t).toGrace().by(alice, rotation.Reactivate).works(),
+		"retire/deleting":               retire(t).toGrace().toExpiring().by(alice, rotation.Approve),
+		"retire/done":                   retire(t).toGrace().toExpiring().by(alice, rotation.Approve).works(),
+		"retire/stuck-confirmed":        retire(t).finds(rotation.UserReplaced, ""),
+		"retire/stuck-grace":            retire(t).toGrace().finds(rotation.OldMoved, oldKey),
+		"retire/stuck-deleting":         retire(t).toGrace().toExpiring().by(alice, rotation.Approve).fails(rotation.ClassDenied),
+		"retire/closed":                 retire(t).finds(rotation.UserReplaced, "").by(alice, rotation.Close, "The user is a new one."),
+		"leftover/grace":                retireLeftover(t),
+		"leftover/expiring":             retireLeftover(t).toExpiring(),
+		"leftover/reactivated":          retireLeftover(t).by(owner, rotation.Reactivate).works(),
+		"leftover/done":                 retireLeftover(t).toExpiring().by(alice, rotation.Approve).works(),
+		"leftover/stuck-grace":          retireLeftover(t).finds(rotation.OldActive, oldKey),
+	}
+}

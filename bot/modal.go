@@ -84,21 +84,25 @@ func keysModal(v view, holdings []rotation.Holding) slack.ModalViewRequest {
 	return m
 }
 
-// choosables lists the keys that a rotation may begin with, at most as many as fit, and how many younger ones were left out.
+// isChoosable tells whether a rotation may begin with the user's keys.
+func isChoosable(h rotation.Holding) bool {
+	return h.Err == nil && h.Running == nil && len(h.Keys) <= 2
+}
+
+// choosables lists the keys that a rotation may begin with, the oldest first, at most as many as fit, and how many younger ones were
+// left out.
 func choosables(holdings []rotation.Holding) (keys []choosable, cut int) {
 	for _, h := range holdings {
-		if h.Err != nil || h.Running != nil || len(h.Keys) > 2 {
+		if !isChoosable(h) {
 			continue
 		}
 		for _, k := range h.Keys {
 			keys = append(keys, choosable{h.User, k})
 		}
 	}
-	if len(keys) <= maxSelect {
-		return keys, 0
-	}
 	slices.SortStableFunc(keys, func(a, b choosable) int { return a.key.Created.Compare(b.key.Created) })
-	return keys[:maxSelect], len(keys) - maxSelect
+	n := min(len(keys), maxSelect)
+	return keys[:n], len(keys) - n
 }
 
 // maxHoldings bounds how many users are described above the inputs.
@@ -110,8 +114,11 @@ func holdingParagraphs(v view, holdings []rotation.Holding) []string {
 	}
 	var ps []string
 	for i, h := range holdings {
-		if i == maxHoldings {
+		if len(ps) == maxHoldings {
 			return append(ps, "And "+count(len(holdings)-i, "other IAM user")+".")
+		}
+		if isChoosable(h) && len(h.Keys) > 0 && len(holdingNotes(v, h)) == 0 {
+			continue // the choice below says all there is to say
 		}
 		ps = append(ps, holdingLines(v, h))
 	}
@@ -128,6 +135,9 @@ func holdingLines(v view, h rotation.Holding) string {
 	}
 	ls := []string{"*" + v.user(h.User) + "*"}
 	for _, k := range h.Keys {
+		if isChoosable(h) {
+			break // the choice below describes them
+		}
 		ls = append(ls, short(k.ID)+": "+lowerFirst(string(k.Status))+", created on "+when(k.Created)+aged(v, k, " (", " ago)")+
 			". Last used: "+lastUse(k.LastUse)+".")
 	}

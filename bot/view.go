@@ -232,7 +232,7 @@ func when(t time.Time) string {
 	if t.IsZero() {
 		return "an unknown time"
 	}
-	return fmt.Sprintf("<!date^%d^{date_short_pretty} at {time}|%s>", t.Unix(), utc(t))
+	return fmt.Sprintf("<!date^%d^{date_short} at {time}|%s>", t.Unix(), utc(t))
 }
 
 // utc is a time where Slack formats none: in plain text.

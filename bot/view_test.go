@@ -285,7 +285,7 @@ func TestWords(t *testing.T) {
 		{"clipped", clip("äöüß", 3), "äö…"},
 		{"unknown account", view{}.accountInFull("111122223333"), "111122223333"},
 		{"unknown use", lastUse(rotation.LastUse{}), "not known, which is not the same as never"},
-		{"time", when(monday), "<!date^1795424400^{date_short_pretty} at {time}|2026-11-23 09:00 UTC>"},
+		{"time", when(monday), "<!date^1795424400^{date_short} at {time}|2026-11-23 09:00 UTC>"},
 	}
 	for _, tt := range tests {
 		if tt.got != tt.want {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -78,11 +79,11 @@ func (e *Engine) surveyUser(ctx context.Context, a Account, u User) ([]Finding, 
 	if err != nil {
 		return nil, err
 	}
-	found := e.cfg.Policy.Findings(u.Ref, keys, e.now())
 	p, err := e.Get(ctx, u.Ref.ID())
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, fmt.Errorf("read progress of %s: %w", u.Ref, err)
 	}
+	found := slices.DeleteFunc(e.cfg.Policy.Findings(u.Ref, keys, e.now()), p.expects)
 	for i := range found {
 		found[i].Owner = e.cfg.Owners.Of(u)
 		if x := e.cfg.Exemptions[u.Ref]; x.Holds(e.now()) {
@@ -93,6 +94,12 @@ func (e *Engine) surveyUser(ctx context.Context, a Account, u User) ([]Finding, 
 		}
 	}
 	return found, nil
+}
+
+// expects tells whether a finding is only what the user's running rotation has brought about: two active keys, or its old key inactive.
+func (p Progress) expects(f Finding) bool {
+	r, ok := p.Running()
+	return ok && (f.Breach == TwoActive || f.Breach == LeftInactive && f.Key.ID == r.Old)
 }
 
 // warn writes what the survey found into the users' progress: a document for each user with a finding, so that a button can name it,

@@ -1,0 +1,181 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/slack-go/slack"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/keyturner/keyturner/bot"
+	"github.com/keyturner/keyturner/rotation"
+	"github.com/keyturner/keyturner/rotation/awsiam"
+	"github.com/keyturner/keyturner/store"
+)
+
+// Options is all that the program runs on. The product fills it from its file and environment, the sandbox from its simulators.
+type Options struct {
+	Config   Config
+	AppToken string           // xapp-…
+	BotToken string           // xoxb-…
+	SlackURL string           // of the Web API, with a slash at its end; empty: Slack's own
+	AWS      *aws.Config      // nil: the SDK's usual chain
+	AWSPace  float64          // calls a second that change nothing, in each account; 0: what AWS is known to bear
+	Now      func() time.Time // nil: time.Now
+	Logger   *slog.Logger     // nil: discard
+}
+
+// slackTimeout bounds one call to Slack.
+const slackTimeout = 15 * time.Second
+
+// App is the wired program.
+type App struct {
+	store    store.Closer
+	accounts []*awsiam.Account
+	engine   *rotation.Engine
+	bot      *bot.Bot
+	log      *slog.Logger
+}
+
+// New opens the store and wires everything round it. It calls neither Slack nor AWS. Close it after Run.
+//
+// It is one straight line on purpose: who gets what can be read from top to bottom.
+func New(ctx context.Context, o Options) (*App, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	cfg := o.Config
+	if o.AWS == nil {
+		loaded, err := awsiam.LoadAWS(ctx)
+		if err != nil {
+			return nil, err
+		}
+		o.AWS = &loaded
+	}
+
+	var accounts []*awsiam.Account
+	var domain []rotation.Account
+	names := map[string]string{}
+	for _, a := range cfg.Accounts {
+		account, err := awsiam.New(awsiam.Config{
+			ID: a.ID, Name: a.Name, Role: a.Role, ExternalID: a.ExternalID, AWS: *o.AWS, Logger: o.Logger,
+			ReadsPerSecond: o.AWSPace, WritesPerSecond: o.AWSPace / 10,
+		})
+		if err != nil {
+			return nil, err
+		}
+		accounts = append(accounts, account)
+		domain = append(domain, rotation.Account{ID: a.ID, Name: a.Name, IAM: account})
+		names[a.ID] = a.Name
+	}
+
+	slackOptions := []slack.Option{
+		slack.OptionAppLevelToken(o.AppToken), slack.OptionHTTPClient(&http.Client{Timeout: slackTimeout}),
+	}
+	if o.SlackURL != "" {
+		slackOptions = append(slackOptions, slack.OptionAPIURL(o.SlackURL))
+	}
+	api := slack.New(o.BotToken, slackOptions...)
+
+	kept, err := store.Open(cfg.Store)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{store: kept, accounts: accounts, log: o.Logger}
+
+	policy := rotation.Policy{WarnAge: cfg.Policy.WarnAge, MaxAge: cfg.Policy.MaxAge, UnusedAge: cfg.Policy.UnusedAge}
+	people := &bot.People{Slack: api, Approvers: members(cfg.Slack.Approvers), OnCall: members(cfg.Slack.Oncall), Now: o.Now}
+	outbox := bot.NewOutbox(bot.OutboxConfig{
+		Slack: api, People: people, Accounts: names, OwnerTag: cfg.Owners.Tag, Policy: policy, Now: o.Now,
+	})
+	a.engine, err = rotation.New(rotation.Config{
+		Store:    kept,
+		Accounts: domain,
+		Hand:     outbox,
+		Policy:   policy,
+		Terms: rotation.Terms{
+			Quiet: cfg.Policy.Quiet, Grace: cfg.Policy.Grace, Expires: cfg.Policy.ApprovalExpires, Visible: cfg.Policy.SecretVisible,
+		},
+		Owners:     owners(cfg.Owners),
+		Approvers:  people.Approvers,
+		Exemptions: exemptions(cfg.Exemptions),
+		Now:        o.Now,
+		Logger:     o.Logger,
+	})
+	if err == nil {
+		a.bot, err = bot.New(bot.Config{
+			Slack: api, Engine: a.engine, Outbox: outbox, People: people,
+			Approvals: cfg.Slack.ApprovalsChannel, OnCall: cfg.Slack.OncallChannel,
+			Scan: cfg.Schedule.Scan.Next, Digest: cfg.Schedule.Digest.Next, Location: cfg.Timezone,
+			Now: o.Now, Logger: o.Logger,
+		})
+	}
+	if err != nil {
+		return nil, errors.Join(err, kept.Close())
+	}
+	return a, nil
+}
+
+// Run serves until ctx ends, and returns after what was under way has been carried through. An account that cannot be reached, or
+// whose credentials belong to another one, is logged and named in the digest; the others are served.
+func (a *App) Run(ctx context.Context) error {
+	for _, account := range a.accounts {
+		if err := account.Check(ctx); err != nil && ctx.Err() == nil {
+			a.log.Error("an account cannot be served", "err", err)
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.engine.Run(ctx) })
+	g.Go(func() error { return a.bot.Run(ctx) })
+	return g.Wait()
+}
+
+// Wake makes everything look at the clock at once, after a leap of it.
+func (a *App) Wake() {
+	a.engine.Wake()
+	a.bot.Wake()
+}
+
+// Close closes the store.
+func (a *App) Close() error {
+	if err := a.store.Close(); err != nil {
+		return fmt.Errorf("close the store: %w", err)
+	}
+	return nil
+}
+
+func members(ids []string) []rotation.MemberID {
+	var ms []rotation.MemberID
+	for _, id := range ids {
+		ms = append(ms, rotation.MemberID(id))
+	}
+	return ms
+}
+
+func owners(o Owners) rotation.Owners {
+	links := map[rotation.UserRef]rotation.MemberID{}
+	for name, m := range o.Links {
+		if u, err := rotation.ParseUserRef(name); err == nil {
+			links[u] = rotation.MemberID(m)
+		}
+	}
+	return rotation.Owners{Tag: o.Tag, Links: links}
+}
+
+func exemptions(xs map[string]Exemption) map[rotation.UserRef]rotation.Exemption {
+	byUser := map[rotation.UserRef]rotation.Exemption{}
+	for name, x := range xs {
+		if u, err := rotation.ParseUserRef(name); err == nil {
+			byUser[u] = rotation.Exemption{Reason: x.Reason, Until: x.Until}
+		}
+	}
+	return byUser
+}

@@ -1,0 +1,155 @@
+// Keyturner rotates the access keys of AWS IAM users, with people deciding in Slack.
+//
+//	keyturner run --config FILE     serve until interrupted
+//	keyturner config check FILE     read a configuration and say what it means
+//	keyturner version
+//
+// run takes its tokens from SLACK_APP_TOKEN and SLACK_BOT_TOKEN, or from the files that SLACK_APP_TOKEN_FILE and SLACK_BOT_TOKEN_FILE
+// name, and its AWS credentials from where the AWS SDK looks. SLACK_API_URL and AWS_ENDPOINT_URL point it elsewhere. It logs JSON
+// to standard error. It exits with 0 when interrupted, with 2 if the configuration, the environment or the command line is wrong,
+// and with 1 on any other failure.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyturner/keyturner/cmd/keyturner/app"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main with its surroundings handed in. It returns the exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := commands()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(stderr, "keyturner: %v\n", err)
+	if _, failed := errors.AsType[*failure](err); failed {
+		return 1
+	}
+	return 2
+}
+
+// failure is an error of the running program; every other one is the operator's to mend before it can run.
+type failure struct{ err error }
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func commands() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "keyturner",
+		Short:         "Rotate AWS IAM access keys, with people deciding in Slack",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+
+	var path string
+	serve := &cobra.Command{
+		Use:   "run --config FILE",
+		Short: "Serve until interrupted",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), path, cmd.ErrOrStderr()) },
+	}
+	serve.Flags().StringVar(&path, "config", "", "the configuration `file` (required)")
+	if err := serve.MarkFlagRequired("config"); err != nil {
+		panic(err) // the flag is declared one line above
+	}
+
+	config := &cobra.Command{Use: "config", Short: "Work with a configuration file", Args: cobra.NoArgs}
+	config.AddCommand(&cobra.Command{
+		Use:   "check FILE",
+		Short: "Read a configuration and say what it means",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cfg, err := app.Load(args[0])
+			if err != nil {
+				return err
+			}
+			return cfg.Summary(cmd.OutOrStdout())
+		},
+	})
+	version := &cobra.Command{
+		Use:   "version",
+		Short: "Print the version",
+		Args:  cobra.NoArgs,
+		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "keyturner", buildVersion()) },
+	}
+	root.AddCommand(serve, config, version)
+	return root
+}
+
+func serve(ctx context.Context, path string, stderr io.Writer) error {
+	cfg, err := app.Load(path)
+	if err != nil {
+		return err
+	}
+	appToken, botToken, err := app.Tokens(os.Getenv)
+	if err != nil {
+		return err
+	}
+	slackURL, err := slackURL(os.Getenv("SLACK_API_URL"))
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewJSONHandler(stderr, nil))
+	a, err := app.New(ctx, app.Options{Config: cfg, AppToken: appToken, BotToken: botToken, SlackURL: slackURL, Logger: log})
+	if err != nil {
+		return &failure{err}
+	}
+	log.Info("keyturner runs", "version", buildVersion(), "store", cfg.Store)
+	if err := errors.Join(a.Run(ctx), a.Close()); err != nil {
+		return &failure{err}
+	}
+	log.Info("keyturner has stopped")
+	return nil
+}
+
+// slackURL checks the address of another Web API and gives it the slash at its end that the client needs.
+func slackURL(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return "", fmt.Errorf("read SLACK_API_URL %q: write an address such as https://slack.com/api/", s)
+	}
+	return strings.TrimSuffix(s, "/") + "/", nil
+}
+
+// buildVersion is the module's version, or the commit it was built from.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "(unknown)"
+	}
+	version := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && (version == "" || version == "(devel)") {
+			version = s.Value
+		}
+	}
+	return version + " " + info.GoVersion
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/keyturner/keyturner/bot/slacksim"
+	"github.com/keyturner/keyturner/cmd/keyturner/app"
+	"github.com/keyturner/keyturner/rotation/iamsim"
+)
+
+// The people and places of the sandbox.
+const (
+	ana   = "U0ANA00001"
+	ben   = "U0BEN00001"
+	carol = "U0CAROL001"
+	dave  = "U0DAVE0001"
+
+	approvals = "C0APPROVAL"
+	onCall    = "C0ONCALL01"
+	general   = "C0GENERAL1"
+
+	accountID = "111122223333"
+)
+
+// configuration is what an operator would write for this workspace. The sandbox reads it as the product does.
+const configuration = `
+store: %s
+slack:
+  approvals_channel: ` + approvals + `
+  oncall_channel: ` + onCall + `
+  approvers: [` + carol + `, ` + dave + `]
+  oncall: [` + dave + `]
+accounts:
+  - {id: "` + accountID + `", name: acme-production}
+exemptions:
+  - {user: ` + accountID + `/backup-agent, reason: "The vendor's appliance takes no second key until its May release.", until: %s}
+`
+
+func readConfig(storePath string, now time.Time) (app.Config, error) {
+	until := now.AddDate(0, 5, 0).Format(time.DateOnly)
+	return app.Parse("sandbox.yaml", fmt.Appendf(nil, configuration, "bolt:"+storePath, until))
+}
+
+func seedSlack(s *slacksim.Sim) {
+	for _, m := range []slacksim.Member{
+		{ID: ana, Name: "ana", RealName: "Ana Silva", Title: "Engineer", Email: "ana@example.com"},
+		{ID: ben, Name: "ben", RealName: "Ben Okafor", Title: "Engineer", Email: "ben@example.com"},
+		{ID: carol, Name: "carol", RealName: "Carol Lindqvist", Title: "Approver", Email: "carol@example.com"},
+		{ID: dave, Name: "dave", RealName: "Dave Moreau", Title: "Approver, on call", Email: "dave@example.com"},
+	} {
+		s.AddMember(m)
+	}
+	s.AddChannel(slacksim.Channel{ID: general, Name: "general", Topic: "Company-wide announcements"})
+	s.AddChannel(slacksim.Channel{ID: approvals, Name: "key-approvals", Topic: "Decisions about AWS access keys"})
+	s.AddChannel(slacksim.Channel{ID: onCall, Name: "on-call", Topic: "What needs attention this week"})
+}
+
+const day = 24 * time.Hour
+
+// seededKey is one key of the seed: how old it is, how long ago it was used, by what.
+type seededKey struct {
+	age, used time.Duration // used 0: never
+	service   string
+	inactive  bool
+}
+
+// seed shows every finding at least once.
+var seed = []struct {
+	name, owner string
+	keys        []seededKey
+}{
+	{"ci-deploy", ana, []seededKey{{age: 91 * day, used: 2 * time.Hour, service: "s3"}}},
+	{"ana-laptop", ana, []seededKey{{age: 12 * day, used: 2 * time.Hour, service: "ec2"}}},
+	{"data-import", ana, []seededKey{{age: 60 * day}}},
+	{"web-frontend", ana, []seededKey{{age: 200 * day, used: 3 * time.Hour, service: "s3"}, {age: 20 * day, used: time.Hour, service: "s3"}}},
+	{"reporting", ben, []seededKey{{age: 75 * day, used: 26 * time.Hour, service: "athena"}}},
+	{"legacy-billing", ben, []seededKey{{age: 400 * day, used: 70 * time.Hour, service: "dynamodb"}}},
+	{"image-scanner", ben, []seededKey{{age: 120 * day, used: 5 * time.Hour, service: "ecr"}, {age: 500 * day, used: 300 * day, service: "ecr", inactive: true}}},
+	{"mobile-push", ben, []seededKey{{age: 30 * day, used: 40 * time.Minute, service: "sns"}}},
+	{"ses-smtp-user.news", ben, []seededKey{{age: 50 * day, used: 6 * time.Hour, service: "ses"}}},
+	{"metrics-export", carol, []seededKey{{age: 95 * day, used: 8 * time.Hour, service: "cloudwatch"}}},
+	{"nightly-cron", "", []seededKey{{age: 180 * day, used: 10 * time.Hour, service: "s3"}}},
+	{"backup-agent", carol, []seededKey{{age: 300 * day, used: 9 * time.Hour, service: "s3"}}},
+}
+
+func seedAWS(s *iamsim.Sim, now time.Time) *iamsim.Account {
+	a := s.AddAccount(accountID, "acme-production")
+	for _, u := range seed {
+		tags := map[string]string{"team": "platform"}
+		if u.owner != "" {
+			tags["slack-user-id"] = u.owner
+		}
+		oldest := u.keys[0].age
+		for _, k := range u.keys {
+			oldest = max(oldest, k.age)
+		}
+		a.AddUser(iamsim.User{Name: u.name, Created: now.Add(-oldest - day), Tags: tags})
+		for _, k := range u.keys {
+			key := iamsim.Key{Created: now.Add(-k.age), Inactive: k.inactive}
+			if k.used > 0 {
+				key.LastUsed, key.Service, key.Region = now.Add(-k.used), k.service, "eu-west-1"
+			}
+			a.AddKey(u.name, key)
+		}
+	}
+	a.SetRootKey(now.Add(-700*day), now.Add(-200*day))
+	return a
+}

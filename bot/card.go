@@ -102,10 +102,9 @@ func requestedBy(v view, r rotation.Rotation) string {
 		what = "to retire a key of "
 	}
 	s := mention(r.Requester) + " asks " + what + v.user(r.User)
-	switch {
-	case r.Requester == r.Owner:
+	if r.Requester == r.Owner {
 		s += ", as its owner."
-	default:
+	} else {
 		s += ", for its owner " + mention(r.Owner) + "."
 	}
 	if reason := reasonGiven(r.Reason); reason != "" {

@@ -14,10 +14,10 @@ const pulse = 5 * time.Second
 // reach is how far back a missed digest is caught up.
 const reach = 35 * 24 * time.Hour
 
-// lease is how long a digest that is being made keeps others from making it; kept is how long it counts as made.
+// lease is how long a digest that is being made keeps others from making it; remembered is how long it counts as made.
 const (
-	lease = 10 * time.Minute
-	kept  = 90 * 24 * time.Hour
+	lease      = 10 * time.Minute
+	remembered = 90 * 24 * time.Hour
 )
 
 // keepSchedules scans at start and whenever a scan is due, and posts the digest once in each ISO week, catching up after downtime.
@@ -81,7 +81,7 @@ func (b *Bot) digestIfDue(ctx context.Context) error {
 		return err
 	}
 	b.posted = week
-	claim.Holder, claim.Until = b.holder, b.now().Add(kept)
+	claim.Holder, claim.Until = b.holder, b.now().Add(remembered)
 	_, err = b.cfg.Engine.Claim(ctx, claim)
 	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -17,14 +18,18 @@ type wanted struct {
 	message message
 }
 
+// kept lists the rotations of which messages may stand in Slack, the current one last.
+func kept(p rotation.Progress) []rotation.Rotation {
+	if p.Rotation == nil {
+		return p.Past
+	}
+	return append(slices.Clip(p.Past), *p.Rotation)
+}
+
 // wants derives from progress which messages there should be.
 func (b *Bot) wants(p rotation.Progress) []wanted {
 	var ws []wanted
-	rotations := p.Past
-	if p.Rotation != nil {
-		rotations = append(rotations[:len(rotations):len(rotations)], *p.Rotation)
-	}
-	for _, r := range rotations {
+	for _, r := range kept(p) {
 		ws = append(ws, wanted{r.ID + "/owner", string(r.Owner), ownerCard(b.view, r)})
 		ws = append(ws, receipts(r)...)
 		for _, ask := range r.Asks {
@@ -129,11 +134,7 @@ func (b *Bot) showCards(ctx context.Context, p rotation.Progress) error {
 // removeSecrets deletes the messages with a secret that have been receipted or have stood long enough. Deleting comes before noting
 // it: a crash between deletes again, which finds nothing.
 func (b *Bot) removeSecrets(ctx context.Context, p rotation.Progress) error {
-	rotations := p.Past
-	if p.Rotation != nil {
-		rotations = append(rotations[:len(rotations):len(rotations)], *p.Rotation)
-	}
-	for _, r := range rotations {
+	for _, r := range kept(p) {
 		if !r.Handover.Due(b.now()) {
 			continue
 		}

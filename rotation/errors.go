@@ -3,6 +3,7 @@ package rotation
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -93,14 +94,14 @@ type Refusal struct {
 }
 
 func (e *Refusal) Error() string {
-	s := "refused: " + string(e.Code)
+	parts := []string{"refused", string(e.Code)}
 	for _, b := range e.Blocks {
-		s += ": " + string(b.Code)
+		parts = append(parts, string(b.Code))
 	}
 	if e.Err != nil {
-		s += ": " + e.Err.Error()
+		parts = append(parts, e.Err.Error())
 	}
-	return s
+	return strings.Join(parts, ": ")
 }
 
 func (e *Refusal) Unwrap() error { return e.Err }

@@ -109,10 +109,18 @@ func (s Secret) Reveal() string { return s.value }
 // Empty tells whether there is no secret.
 func (s Secret) Empty() bool { return s.value == "" }
 
-func (s Secret) String() string               { return redacted }
-func (s Secret) GoString() string             { return redacted }
-func (s Secret) LogValue() slog.Value         { return slog.StringValue(redacted) }
+func (s Secret) String() string { return redacted }
+
+// GoString hides the secret from %#v.
+func (s Secret) GoString() string { return redacted }
+
+// LogValue hides the secret from slog.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalJSON hides the secret from whatever would be stored or sent.
 func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(redacted) }
+
+// MarshalText does so for keys of maps and other encodings.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // Evidence is the facts that a gate read: the user's id and keys, each with its last use, at one moment. An Ask keeps it, so that

@@ -214,7 +214,9 @@ func TestOffers(t *testing.T) {
 		{"nothing after the end", Rotation{Stage: Done}, ByOwner | ByApprover, nil},
 		{
 			"a key left over cannot be walked away from",
-			Rotation{Stage: Stuck, Failure: Failure{At: Discarding, Class: ClassDenied}}, ByApprover, []On{TryAgain},
+			Rotation{Stage: Stuck, Failure: Failure{At: Discarding, Class: ClassDenied}},
+			ByApprover,
+			[]On{TryAgain},
 		},
 	}
 	for _, test := range tests {

@@ -56,8 +56,8 @@ func (p player) await(ctx context.Context, member, place, what string, ok func(s
 
 func newest(s slacksim.Screen, place string, ok func(slacksim.Message) bool) (slacksim.Message, bool) {
 	c := conversation(s, place)
-	for i := len(c.Messages) - 1; i >= 0; i-- {
-		if m := c.Messages[i]; !m.Deleted && ok(m) {
+	for _, m := range slices.Backward(c.Messages) {
+		if !m.Deleted && ok(m) {
 			m.Channel = c.ID
 			return m, true
 		}

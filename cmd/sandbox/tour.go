@@ -124,8 +124,7 @@ func (g *guide) tell(ctx context.Context) error {
 			if err == nil {
 				return errors.New("the old key still works after it was deactivated")
 			}
-			g.saw("The nightly report signs with the old key, and AWS answers: " + err.Error())(ctx)
-			return nil
+			return g.saw("The nightly report signs with the old key, and AWS answers: " + err.Error())(ctx)
 		}),
 		g.does(ana, "clicks Reactivate the old key; nobody has to approve that", func(ctx context.Context) error {
 			_, err := g.clicks(ctx, ana, dm, "reactivate")

@@ -1,0 +1,205 @@
+package store
+
+import "github.com/keyturner/keyturner/rotation"
+
+func fromProgress(p rotation.Progress) progressRecord {
+	r := progressRecord{
+		Schema:  progressSchema,
+		Rev:     p.Rev,
+		User:    userRecord(p.User),
+		Count:   p.Count,
+		Past:    each(p.Past, fromRotation),
+		Notices: each(p.Notices, fromNotice),
+		Trail:   each(p.Trail, fromEntry),
+	}
+	if p.Rotation != nil {
+		current := fromRotation(*p.Rotation)
+		r.Rotation = &current
+	}
+	if len(p.Posts) > 0 {
+		r.Posts = make(map[string]postRecord, len(p.Posts))
+		for name, post := range p.Posts {
+			r.Posts[name] = postRecord(post)
+		}
+	}
+	return r
+}
+
+func (r progressRecord) progress() rotation.Progress {
+	p := rotation.Progress{
+		User:    rotation.UserRef(r.User),
+		Rev:     r.Rev,
+		Count:   r.Count,
+		Past:    each(r.Past, rotationRecord.rotation),
+		Notices: each(r.Notices, func(n noticeRecord) rotation.Notice { return rotation.Notice(n) }),
+		Trail:   each(r.Trail, func(e entryRecord) rotation.Entry { return rotation.Entry(e) }),
+	}
+	if r.Rotation != nil {
+		current := r.Rotation.rotation()
+		p.Rotation = &current
+	}
+	if len(r.Posts) > 0 {
+		p.Posts = make(map[string]rotation.Post, len(r.Posts))
+		for name, post := range r.Posts {
+			p.Posts[name] = rotation.Post(post)
+		}
+	}
+	return p
+}
+
+func fromRotation(r rotation.Rotation) rotationRecord {
+	return rotationRecord{
+		ID:        r.ID,
+		Kind:      r.Kind,
+		User:      userRecord(r.User),
+		UserID:    r.UserID,
+		Owner:     r.Owner,
+		Requester: r.Requester,
+		Reason:    r.Reason,
+		Old:       r.Old,
+		New:       r.New,
+		Terms:     termsRecord(r.Terms),
+		Stage:     r.Stage,
+		Turn:      r.Turn,
+		Begun:     r.Begun.UTC(),
+		Since:     r.Since.UTC(),
+		Deadline:  r.Deadline.UTC(),
+		Asks:      each(r.Asks, fromAsk),
+		Intent:    fromIntent(r.Intent),
+		Retry:     fromRetry(r.Retry),
+		Issued:    r.Issued,
+		Then:      r.Then,
+		Idle:      fromLastUse(r.Idle),
+		Failure:   failureRecord(r.Failure),
+		Handover:  fromHandover(r.Handover),
+	}
+}
+
+func (r rotationRecord) rotation() rotation.Rotation {
+	return rotation.Rotation{
+		ID:        r.ID,
+		Kind:      r.Kind,
+		User:      rotation.UserRef(r.User),
+		UserID:    r.UserID,
+		Owner:     r.Owner,
+		Requester: r.Requester,
+		Reason:    r.Reason,
+		Old:       r.Old,
+		New:       r.New,
+		Terms:     rotation.Terms(r.Terms),
+		Stage:     r.Stage,
+		Turn:      r.Turn,
+		Begun:     r.Begun,
+		Since:     r.Since,
+		Deadline:  r.Deadline,
+		Asks:      each(r.Asks, askRecord.ask),
+		Intent:    (*rotation.Intent)(r.Intent),
+		Retry:     rotation.Retry(r.Retry),
+		Issued:    r.Issued,
+		Then:      r.Then,
+		Idle:      rotation.LastUse(r.Idle),
+		Failure:   rotation.Failure(r.Failure),
+		Handover:  r.Handover.handover(),
+	}
+}
+
+func fromAsk(a rotation.Ask) askRecord {
+	return askRecord{
+		Stage:     a.Stage,
+		Turn:      a.Turn,
+		At:        a.At.UTC(),
+		Evidence:  fromEvidence(a.Evidence),
+		Decisions: each(a.Decisions, fromDecision),
+		Closed:    a.Closed,
+		Stuck:     failureRecord(a.Stuck),
+	}
+}
+
+func (r askRecord) ask() rotation.Ask {
+	return rotation.Ask{
+		Stage:     r.Stage,
+		Turn:      r.Turn,
+		At:        r.At,
+		Evidence:  r.Evidence.evidence(),
+		Decisions: each(r.Decisions, func(d decisionRecord) rotation.Decision { return rotation.Decision(d) }),
+		Closed:    r.Closed,
+		Stuck:     rotation.Failure(r.Stuck),
+	}
+}
+
+func fromEvidence(e rotation.Evidence) evidenceRecord {
+	return evidenceRecord{At: e.At.UTC(), UserID: e.UserID, Keys: each(e.Keys, fromKey)}
+}
+
+func (r evidenceRecord) evidence() rotation.Evidence {
+	return rotation.Evidence{At: r.At, UserID: r.UserID, Keys: each(r.Keys, keyRecord.key)}
+}
+
+func fromKey(k rotation.Key) keyRecord {
+	return keyRecord{ID: k.ID, Status: k.Status, Created: k.Created.UTC(), LastUse: fromLastUse(k.LastUse)}
+}
+
+func (r keyRecord) key() rotation.Key {
+	return rotation.Key{ID: r.ID, Status: r.Status, Created: r.Created, LastUse: rotation.LastUse(r.LastUse)}
+}
+
+func fromHandover(h rotation.Handover) handoverRecord {
+	return handoverRecord{Post: postRecord(h.Post), Until: h.Until.UTC(), Received: h.Received.UTC(), Gone: h.Gone}
+}
+
+func (r handoverRecord) handover() rotation.Handover {
+	return rotation.Handover{Post: rotation.Post(r.Post), Until: r.Until, Received: r.Received, Gone: r.Gone}
+}
+
+// Those below are converted as a whole, with their times brought to UTC.
+
+func fromIntent(i *rotation.Intent) *intentRecord {
+	if i == nil {
+		return nil
+	}
+	r := intentRecord(*i)
+	r.At = r.At.UTC()
+	return &r
+}
+
+func fromRetry(t rotation.Retry) retryRecord {
+	r := retryRecord(t)
+	r.At = r.At.UTC()
+	return r
+}
+
+func fromLastUse(u rotation.LastUse) lastUseRecord {
+	r := lastUseRecord(u)
+	r.At = r.At.UTC()
+	return r
+}
+
+func fromDecision(d rotation.Decision) decisionRecord {
+	r := decisionRecord(d)
+	r.At = r.At.UTC()
+	return r
+}
+
+func fromNotice(n rotation.Notice) noticeRecord {
+	r := noticeRecord(n)
+	r.Created, r.Due, r.Sent = r.Created.UTC(), r.Due.UTC(), r.Sent.UTC()
+	return r
+}
+
+func fromEntry(e rotation.Entry) entryRecord {
+	r := entryRecord(e)
+	r.At = r.At.UTC()
+	return r
+}
+
+// each converts a list. An empty one becomes nil, as it is read again.
+func each[A, B any](list []A, convert func(A) B) []B {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]B, len(list))
+	for i, v := range list {
+		out[i] = convert(v)
+	}
+	return out
+}

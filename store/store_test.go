@@ -1,0 +1,93 @@
+package store_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/keyturner/keyturner/rotation"
+	"github.com/keyturner/keyturner/store"
+	"github.com/keyturner/keyturner/store/storetest"
+)
+
+func TestMem(t *testing.T) {
+	storetest.Run(t, func(*testing.T) rotation.Store { return store.NewMem() })
+	storetest.RunReopen(t, func(*testing.T) rotation.Store { return store.NewMem() }, func(t *testing.T, s rotation.Store) rotation.Store {
+		if err := s.(*store.Mem).Close(); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	})
+}
+
+func TestBolt(t *testing.T) {
+	paths := map[rotation.Store]string{}
+	open := func(t *testing.T) rotation.Store {
+		path := filepath.Join(t.TempDir(), "keyturner.db")
+		s := openBolt(t, path)
+		paths[s] = path
+		return s
+	}
+	storetest.Run(t, open)
+	storetest.RunReopen(t, open, func(t *testing.T, s rotation.Store) rotation.Store {
+		if err := s.(*store.Bolt).Close(); err != nil {
+			t.Fatal(err)
+		}
+		again := openBolt(t, paths[s])
+		paths[again] = paths[s]
+		return again
+	})
+}
+
+// openBolt opens a store that is closed with the test.
+func openBolt(t testing.TB, path string) *store.Bolt {
+	t.Helper()
+	s, err := store.OpenBolt(path, store.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestOpen(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, spec := range []string{"mem", "bolt:keyturner.db", "bolt:./again.db", "bolt:with:colon.db"} {
+		s, err := store.Open(spec)
+		if err != nil {
+			t.Errorf("open %q: %v", spec, err)
+			continue
+		}
+		if err := s.Record(t.Context(), rotation.Entry{}); err != nil {
+			t.Errorf("use %q: %v", spec, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("close %q: %v", spec, err)
+		}
+	}
+}
+
+func TestOpen_Refused(t *testing.T) {
+	for _, test := range []struct{ spec, want string }{
+		{"", "write bolt:PATH"},
+		{"keyturner.db", "write bolt:PATH"},
+		{"/var/lib/keyturner.db", "write bolt:PATH"},
+		{"redis:localhost", "or mem to keep nothing"},
+		{"mem:x", "or mem to keep nothing"},
+		{"BOLT:x", "write bolt:PATH"},
+		{"bolt", "the path is missing"},
+		{"bolt:", "the path is missing"},
+	} {
+		s, err := store.Open(test.spec)
+		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "open store") {
+			t.Errorf("open %q: got error %v, want one that says %q", test.spec, err, test.want)
+		}
+		if s != nil {
+			t.Errorf("open %q gave a store: %v", test.spec, s)
+		}
+	}
+}

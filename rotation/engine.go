@@ -306,10 +306,12 @@ func (e *Engine) postpone(ctx context.Context, r Rotation, cause error) {
 		if ClassOf(cause) == ClassThrottled {
 			cur.Intent = nil // certainly not done
 		}
-		p.Trail = append(p.Trail, Entry{
-			At: e.now(), Actor: "engine", Action: string(r.Stage), Outcome: "postponed", User: r.User.String(), Rotation: r.ID,
-			From: r.Stage, To: r.Stage, Key: r.Old, Detail: cause.Error(),
-		})
+		if r.Stage.Working() { // an effect; a look that failed is in the log, and comes again until it does not
+			p.Trail = append(p.Trail, Entry{
+				At: e.now(), Actor: "engine", Action: string(r.Stage), Outcome: "postponed", User: r.User.String(), Rotation: r.ID,
+				From: r.Stage, To: r.Stage, Key: r.Old, Detail: cause.Error(),
+			})
+		}
 		return nil
 	})
 	if err != nil {

@@ -110,7 +110,7 @@ type Ask struct {
 	At        time.Time
 	Evidence  Evidence
 	Decisions []Decision
-	Closed    string // empty while open; else how it ended: "approved", "denied", "lapsed", …
+	Closed    string // empty while open; else the On that ended it
 	Stuck     Failure
 }
 

@@ -92,6 +92,20 @@ func (f *faulty) Replace(ctx context.Context, p rotation.Progress) (rotation.Pro
 	return f.write(ctx, p, f.Store.Replace)
 }
 
+func (f *faulty) Get(ctx context.Context, id string) (rotation.Progress, error) {
+	if f.dead() {
+		return rotation.Progress{}, errCrash
+	}
+	return f.Store.Get(ctx, id)
+}
+
+func (f *faulty) Scan(ctx context.Context, fn func(rotation.Progress) error) error {
+	if f.dead() {
+		return errCrash
+	}
+	return f.Store.Scan(ctx, fn)
+}
+
 func (f *faulty) dead() bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -368,6 +382,117 @@ func TestEngine_AThirdKeyStopsIt(t *testing.T) {
 		keys := b.account.Keys(ci.Name)
 		if len(keys) != 2 || !slices.ContainsFunc(keys, func(k iamsim.KeyView) bool { return k.ID == third && k.Status == "Active" }) {
 			t.Errorf("somebody else's key was touched: %+v", keys)
+		}
+	})
+}
+
+// between lets something happen after the facts for a decision were read, of which the last look-up is that of the last key, and before
+// its effect looks again.
+func (b *bench) between(happens func()) {
+	left := len(b.account.Keys(ci.Name))
+	b.sim.Fail("GetAccessKeyLastUsed", iamsim.Fault{Times: left, Apply: true, After: func() {
+		if left--; left == 0 {
+			happens()
+		}
+	}})
+}
+
+// playTo plays until the rotation is in a stage.
+func (b *bench) playTo(stage rotation.Stage) *rotation.Rotation {
+	b.t.Helper()
+	for range 2000 {
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if r := b.rotation(); r != nil && r.Stage == stage {
+			return r
+		}
+		b.people()
+	}
+	b.t.Fatalf("the rotation does not come to %s: %+v", stage, b.rotation())
+	return nil
+}
+
+func TestEngine_LooksAgainBeforeEachEffect(t *testing.T) {
+	tests := []struct {
+		name    string
+		stage   rotation.Stage // in which the decision is made
+		happens func(*bench)
+		want    rotation.Stage
+		block   rotation.BlockCode
+		untouch string // the call that must not be made
+	}{
+		{"a third key before the creation", rotation.Requested, func(b *bench) {
+			b.account.AddKey(ci.Name, iamsim.Key{})
+		}, rotation.Stuck, rotation.SlotTaken, "CreateAccessKey"},
+		{"another user before the creation", rotation.Requested, func(b *bench) {
+			b.account.RecreateUser(ci.Name)
+		}, rotation.Stuck, rotation.UserReplaced, "CreateAccessKey"},
+		{"a use before the deactivation", rotation.Confirmed, func(b *bench) {
+			if err := b.account.Use(string(b.old), "s3", "eu-west-1"); err != nil {
+				b.t.Error(err)
+			}
+		}, rotation.Switching, rotation.OldUsed, "UpdateAccessKey"},
+		{"another user before the deactivation", rotation.Confirmed, func(b *bench) {
+			b.account.RecreateUser(ci.Name)
+		}, rotation.Stuck, rotation.UserReplaced, "UpdateAccessKey"},
+		{"made active before the deletion", rotation.Expiring, func(b *bench) {
+			b.account.SetKeyStatus(string(b.old), true)
+		}, rotation.Stuck, rotation.OldActive, "DeleteAccessKey"},
+		{"another user before the deletion", rotation.Expiring, func(b *bench) {
+			b.account.RecreateUser(ci.Name)
+		}, rotation.Stuck, rotation.UserReplaced, "DeleteAccessKey"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				defer func() { b.stop() }()
+				r := b.playTo(test.stage)
+				before := b.applied(test.untouch)
+				b.between(func() { test.happens(b) })
+				if _, err := b.engine.Act(t.Context(), r.Ref(), rotation.Approve, rotation.Actor{Member: carol, Approver: true}, ""); err != nil {
+					t.Fatalf("approve: %v", err)
+				}
+				synctest.Wait()
+				time.Sleep(time.Second)
+				synctest.Wait()
+				if r := b.rotation(); r.Stage != test.want || r.Failure.Block != test.block {
+					t.Errorf("got %s because of %+v, want %s because of %s", r.Stage, r.Failure, test.want, test.block)
+				}
+				if n := b.applied(test.untouch) - before; n != 0 {
+					t.Errorf("%s was called %d times", test.untouch, n)
+				}
+			})
+		})
+	}
+}
+
+func (b *bench) applied(op string) int {
+	n := 0
+	for _, c := range b.sim.Calls() {
+		if c.Op == op && c.Applied {
+			n++
+		}
+	}
+	return n
+}
+
+func TestEngine_DiscardsOnlyWhatItMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		defer func() { b.stop() }()
+		r := b.playTo(rotation.Switching)
+		b.between(func() { b.account.RecreateUser(ci.Name) })
+		if _, err := b.engine.Act(t.Context(), r.Ref(), rotation.Abandon, rotation.Actor{Member: owner}, ""); err != nil {
+			t.Fatalf("abandon: %v", err)
+		}
+		time.Sleep(time.Second)
+		synctest.Wait()
+		if r := b.rotation(); r.Stage != rotation.Stuck || r.Failure.Block != rotation.UserReplaced {
+			t.Errorf("got %s because of %+v, want stuck: it is another user", r.Stage, r.Failure)
+		}
+		if n := b.applied("DeleteAccessKey"); n != 0 {
+			t.Errorf("%d keys were deleted", n)
 		}
 	})
 }

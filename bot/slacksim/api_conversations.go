@@ -32,7 +32,12 @@ func (s *Sim) channelJSON(ch *channel) map[string]any {
 		return out
 	}
 	out["name"], out["name_normalized"] = ch.name, ch.name
-	out["is_general"], out["is_shared"], out["is_ext_shared"] = false, false, false
+	out["is_general"], out["is_shared"], out["is_ext_shared"] = false, ch.shared(), ch.shared()
+	out["is_pending_ext_shared"], out["pending_shared"] = false, []string{}
+	out["shared_team_ids"] = append([]string{teamID}, ch.sharedWith...)
+	if ch.shared() {
+		out["connected_team_ids"], out["conversation_host_id"] = ch.sharedWith, teamID
+	}
 	out["creator"] = botUser
 	out["topic"] = map[string]any{"value": ch.topic, "creator": "", "last_set": 0}
 	out["purpose"] = map[string]any{"value": "", "creator": "", "last_set": 0}

@@ -2,11 +2,11 @@ package slacksim
 
 import "strings"
 
-// userJSON is a user object. The e-mail address needs a scope of its own, and a stranger's
-// profile is empty.
+// userJSON is a user object. The e-mail address needs a scope of its own, and is not shown
+// of those of another workspace.
 func (s *Sim) userJSON(m *Member) map[string]any {
 	profile := map[string]any{"real_name": m.RealName, "display_name": m.Name, "title": m.Title, "team": m.TeamID}
-	if s.scopes["users:read.email"] && !m.Stranger && m.Email != "" {
+	if s.scopes["users:read.email"] && m.TeamID == teamID && !m.Stranger && m.Email != "" {
 		profile["email"] = m.Email
 	}
 	out := map[string]any{
@@ -34,7 +34,7 @@ func (s *Sim) userInfo(c *call) (reply, *apiError) {
 func (s *Sim) listUsers(c *call) (reply, *apiError) {
 	var all []map[string]any
 	for _, id := range s.order {
-		if m := s.members[id]; !m.Stranger {
+		if m := s.members[id]; m.TeamID == teamID && !m.Stranger {
 			all = append(all, s.userJSON(m))
 		}
 	}
@@ -45,7 +45,7 @@ func (s *Sim) listUsers(c *call) (reply, *apiError) {
 func (s *Sim) lookupUser(c *call) (reply, *apiError) {
 	for _, id := range s.order {
 		m := s.members[id]
-		if m.Email != "" && strings.EqualFold(m.Email, c.args["email"]) && !m.Deleted && !m.Stranger {
+		if m.Email != "" && strings.EqualFold(m.Email, c.args["email"]) && !m.Deleted && !m.Stranger && m.TeamID == teamID {
 			return reply{"user": s.userJSON(m)}, nil
 		}
 	}

@@ -2,13 +2,11 @@ package slacksim_test
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/slack-go/slack"
@@ -188,58 +186,6 @@ func TestControl_Guard(t *testing.T) {
 			sim.Control().ServeHTTP(w, r)
 			if w.Code != test.want {
 				t.Errorf("status %d, want %d: %s", w.Code, test.want, w.Body)
-			}
-		})
-	}
-}
-
-func TestFail(t *testing.T) {
-	for _, test := range []struct {
-		name    string
-		fault   slacksim.Fault
-		applied bool
-		check   func(error) bool
-	}{
-		{"error code", slacksim.Fault{Error: "internal_error"}, false, func(err error) bool { return code(err) == "internal_error" }},
-		{"error code, applied", slacksim.Fault{Error: "fatal_error", Apply: true}, true, func(err error) bool { return code(err) == "fatal_error" }},
-		{"server error", slacksim.Fault{Status: 503}, false, func(err error) bool {
-			status, ok := errors.AsType[slack.StatusCodeError](err)
-			return ok && status.Code == 503
-		}},
-		{"rate limit", slacksim.Fault{RetryAfter: 7}, false, func(err error) bool {
-			limited, ok := errors.AsType[*slack.RateLimitedError](err)
-			return ok && limited.RetryAfter == 7*time.Second
-		}},
-		{"cut", slacksim.Fault{Drop: true}, false, func(err error) bool { return err != nil }},
-		{"cut, applied", slacksim.Fault{Drop: true, Apply: true}, true, func(err error) bool { return err != nil }},
-		{"late", slacksim.Fault{Delay: time.Millisecond}, true, func(err error) bool { return err == nil }},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			b := onNetwork(t, slacksim.Config{Burst: -1})
-			b.sim.Fail("chat.postMessage", test.fault)
-			post := func() error {
-				_, _, err := b.api.PostMessageContext(t.Context(), "C1", slack.MsgOptionText("x", false))
-				return err
-			}
-			if err := post(); !test.check(err) {
-				t.Errorf("post: %v", err)
-			}
-			if got := len(b.ana.Screen().Channels[0].Messages) == 1; got != test.applied {
-				t.Errorf("applied: %v, want %v", got, test.applied)
-			}
-			if !strings.Contains(string(b.sim.Traffic()), "chat.postMessage\n") {
-				t.Error("the call is not in the traffic")
-			}
-			if err := post(); err != nil {
-				t.Errorf("after the fault: %v", err)
-			}
-			b.sim.Fail("chat.postMessage", slacksim.Fault{Times: -1, Error: "internal_error"})
-			if first, second := post(), post(); first == nil || second == nil {
-				t.Errorf("a lasting fault: %v, %v", first, second)
-			}
-			b.sim.Heal()
-			if err := post(); err != nil {
-				t.Errorf("after healing: %v", err)
 			}
 		})
 	}

@@ -13,6 +13,7 @@ type channel struct {
 	private, archived     bool
 	bot, everyone         bool
 	members               []string // without the bot
+	sharedWith            []string // ids of other workspaces
 	messages              []*message
 	unread                map[string]int // by member
 	created               int64
@@ -63,7 +64,8 @@ func (s *Sim) dm(member string) *channel {
 func dmID(member string) string { return "D" + strings.TrimLeft(member, "UW") }
 
 // has reports whether the member belongs to the conversation. Deactivated members belong to
-// no channel, and strangers only where they are named.
+// no channel, strangers only where they are named, and members of another workspace where
+// they are named or the channel is shared with it.
 func (ch *channel) has(member string) bool {
 	m := ch.sim.members[member]
 	switch {
@@ -72,7 +74,8 @@ func (ch *channel) has(member string) bool {
 	case member == botUser:
 		return ch.bot
 	}
-	return (ch.everyone && !m.Stranger) || slices.Contains(ch.members, member)
+	atHome := m.TeamID == teamID || slices.Contains(ch.sharedWith, m.TeamID)
+	return (ch.everyone && atHome && !m.Stranger) || slices.Contains(ch.members, member)
 }
 
 // memberIDs lists who belongs, the bot included.
@@ -168,7 +171,8 @@ func (s *Sim) echo(ch *channel, event map[string]any) {
 
 // messageJSON is a message as Web API replies, events and interactions carry it.
 func (s *Sim) messageJSON(ch *channel, m *message) map[string]any {
-	out := map[string]any{"type": "message", "user": m.user, "ts": m.ts, "text": m.text, "team": teamID}
+	out := map[string]any{"type": "message", "user": m.user, "ts": m.ts, "text": m.text}
+	s.origin(ch, m.user, out)
 	if m.byBot {
 		out["bot_id"], out["app_id"] = botID, appID
 		out["bot_profile"] = map[string]any{
@@ -203,6 +207,22 @@ func (s *Sim) messageJSON(ch *channel, m *message) map[string]any {
 	s.threadJSON(ch, m, out)
 	return out
 }
+
+// origin says whose workspace a message comes from. In a channel that is shared with
+// another one, it is said three times over.
+func (s *Sim) origin(ch *channel, member string, out map[string]any) {
+	team := teamID
+	if m := s.members[member]; m != nil {
+		team = m.TeamID
+	}
+	out["team"] = team
+	if ch.shared() {
+		out["user_team"], out["source_team"] = team, team
+	}
+}
+
+// shared reports whether the channel is shared with another company.
+func (ch *channel) shared() bool { return len(ch.sharedWith) > 0 }
 
 func (s *Sim) threadJSON(ch *channel, m *message, out map[string]any) {
 	if m.thread != "" {

@@ -48,19 +48,22 @@
 //
 // Sources: docs.slack.dev (Socket Mode, Web API methods, rate limits, Block Kit), the
 // source and wire behaviour of slack-go v0.35.0 and of @slack/bolt 5.1.0 with
-// @slack/socket-mode 3.1.0 and @slack/web-api 8.2.0, and public issues of both.
+// @slack/socket-mode 3.1.0 and @slack/web-api 8.2.0, and public issues of both. The tests
+// run all of these against it; duties_test.go lists what they hold it to.
 //
 // # What it does not model
 //
-// Persistence, user tokens, OAuth, Enterprise Grid, Slack Connect, workflows, shortcuts,
-// message.channels events, unfurling, reminders, scheduled and streamed messages, options
-// loaded from the app (external_select is drawn and cannot be filled), link names, parse
-// modes, and rich_text and table contents beyond their counts. The blocks card, carousel,
-// container, data_table, data_visualization, plan and task_card are refused everywhere.
+// Persistence, user tokens, OAuth, Enterprise Grid, Slack Connect beyond channels shared
+// with members of other workspaces, workflows, shortcuts, message.channels events,
+// unfurling, reminders, scheduled and streamed messages, options loaded from the app
+// (external_select is drawn and cannot be filled), link names, parse modes, and rich_text
+// and table contents beyond their counts. The blocks card, carousel, container, data_table,
+// data_visualization, plan and task_card are refused everywhere.
 //
 // Where Slack publishes nothing, this is chosen: 8,000 bytes of metadata; HTTP 404 for a
 // used or expired response URL; a late acknowledgement is ignored; a modal opened while
 // others are open takes their place; the delivery schedule of events is the one documented
-// for HTTP; the server closes the connection after answering a close frame, which Slack has
-// been seen not to do; lookupByEmail does not find deactivated members.
+// for HTTP; members of another workspace have no slash commands in a shared channel, and can
+// be written to directly; the server closes the connection after answering a close frame,
+// which Slack has been seen not to do; lookupByEmail does not find deactivated members.
 package slacksim

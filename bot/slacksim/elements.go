@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 )
 
-// ErrNotOnScreen: a human cannot do this, because what they would click or type into is not
+// ErrNotOnScreen means that a human cannot do this, because what they would click or type into is not
 // there.
 var ErrNotOnScreen = errors.New("slacksim: not on the member's screen")
 

@@ -2,6 +2,7 @@ package slacksim
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -103,22 +104,33 @@ func (s *Sim) release() {
 // redeliveries of an event Slack believes lost, after the first attempt.
 var redeliveries = [retriesOfLost]time.Duration{0, time.Minute, 5 * time.Minute}
 
-// emit sends an event, if the scope it needs is granted, and again while it is not
-// acknowledged.
+// emit sends an event, if the app is subscribed to it and the scope it needs is granted,
+// and again while it is not acknowledged.
 func (s *Sim) emit(scope string, event map[string]any) {
-	if scope != "" && !s.scopes[scope] {
+	if (scope != "" && !s.scopes[scope]) || !s.subscribed(event) {
 		return
 	}
+	place := s.channels[stringAt(event, "channel")]
 	body := map[string]any{
 		"token": "sandbox", "team_id": teamID, "context_team_id": teamID, "context_enterprise_id": nil, "api_app_id": appID,
 		"type": "event_callback", "event_id": randomID("Ev"), "event_time": s.cfg.Now().Unix(), "event_context": randomID("EC"),
-		"is_ext_shared_channel": false, "event": event,
+		"is_ext_shared_channel": place != nil && place.shared(), "event": event,
 		"authorizations": []any{map[string]any{
 			"enterprise_id": nil, "team_id": teamID, "user_id": botUser, "is_bot": true, "is_enterprise_install": false,
 		}},
 	}
 	frozen := mustJSON(body) // the state it shows is of now, however late it is delivered
 	s.attempt(frozen, 0)
+}
+
+// subscribed reports whether the app asked for events of this kind. What comes as
+// "message" is subscribed to by the kind of conversation: "message.im".
+func (s *Sim) subscribed(event map[string]any) bool {
+	name := stringAt(event, "type")
+	if name == "message" {
+		name += "." + stringAt(event, "channel_type")
+	}
+	return s.cfg.Events == nil || slices.Contains(s.cfg.Events, name)
 }
 
 func (s *Sim) attempt(body []byte, n int) {

@@ -16,7 +16,8 @@ type Fault struct {
 	Error      string        // the error code of the body
 	RetryAfter int           // seconds, sent as Retry-After
 	Drop       bool          // the connection is cut without an answer
-	Delay      time.Duration // before anything else
+	Hang       bool          // no answer ever comes: the client has to give up by itself
+	Delay      time.Duration // before anything else; it ends early when the client gives up
 }
 
 // Fail plans a fault for a method such as "chat.postMessage", or for "response_url" and
@@ -59,12 +60,19 @@ func (s *Sim) withFault(c *call, serve func(*call) answer) *answer {
 		return &ans
 	}
 	wait(c.req, f.Delay)
-	spoilt := f.Drop || f.Status != 0 || f.Error != "" || f.RetryAfter != 0
+	spoilt := f.Drop || f.Hang || f.Status != 0 || f.Error != "" || f.RetryAfter != 0
 	if f.Apply || !spoilt {
 		ans := serve(c)
 		if !spoilt {
 			return &ans
 		}
+	}
+	if f.Hang {
+		select {
+		case <-c.req.Context().Done():
+		case <-s.done:
+		}
+		return nil
 	}
 	if f.Drop {
 		return nil

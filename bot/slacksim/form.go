@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// ErrTrouble: a modal answered "We had some trouble connecting. Try again?", because the
+// ErrTrouble means that a modal answered "We had some trouble connecting. Try again?", because the
 // app did not acknowledge its submission or acknowledged it with something Slack does not
 // take.
 var ErrTrouble = errors.New("slacksim: we had some trouble connecting")

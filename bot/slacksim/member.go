@@ -47,7 +47,7 @@ type Reply struct {
 	TS           string
 }
 
-// ErrNoCommand: the app has no such slash command.
+// ErrNoCommand means that the app has no such slash command.
 var ErrNoCommand = errors.New("slacksim: not a valid command")
 
 const (
@@ -106,7 +106,7 @@ func (p *Person) Command(ctx context.Context, channel, command, text string) (Re
 	case err != nil:
 	case ch.archived:
 		err = notOnScreen("channel %q is archived", channel)
-	case !s.scopes["commands"] || (s.cfg.Commands != nil && !slices.Contains(s.cfg.Commands, command)):
+	case !s.offers(p.id, command):
 		s.notice(p.id, command+" is not a valid command.")
 		err = fmt.Errorf("%w: %s", ErrNoCommand, command)
 	default:
@@ -123,6 +123,13 @@ func (p *Person) Command(ctx context.Context, channel, command, text string) (Re
 		return Reply{}, fmt.Errorf("%s: %w", command, err)
 	}
 	return out, nil
+}
+
+// offers reports whether a member can use a slash command: that of an app that has it, in
+// the workspace it is installed in. Those who share a channel from another one cannot.
+func (s *Sim) offers(member, command string) bool {
+	registered := s.cfg.Commands == nil || slices.Contains(s.cfg.Commands, command)
+	return s.scopes["commands"] && registered && s.members[member].TeamID == teamID
 }
 
 func (s *Sim) command(member string, ch *channel, command, text string, settled func(Reply, error)) {
@@ -219,9 +226,10 @@ func (p *Person) Say(ctx context.Context, channel, text string) error {
 	m := &message{user: p.id, text: namedMention.ReplaceAllString(s.escape(text), "<@$1>"), blocks: richText(text)}
 	s.post(ch, m)
 	event := map[string]any{
-		"channel": ch.id, "user": p.id, "team": teamID, "client_msg_id": randomUUID(), "text": m.text, "blocks": m.blocks,
+		"channel": ch.id, "user": p.id, "client_msg_id": randomUUID(), "text": m.text, "blocks": m.blocks,
 		"ts": m.ts, "event_ts": m.ts,
 	}
+	s.origin(ch, p.id, event)
 	switch {
 	case ch.kind == "im":
 		event["type"], event["channel_type"] = "message", "im"

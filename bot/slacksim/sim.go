@@ -26,6 +26,10 @@ type Config struct {
 	Scopes []string
 	// Commands are the slash commands the app registered. Nil means any.
 	Commands []string
+	// Events are what the app is subscribed to, named as in the bot_events of a
+	// manifest: "message.im", "user_change". Nil means all that its scopes allow; an
+	// empty list that is not nil means none.
+	Events []string
 	// AckLimit is how long Slack waits for an acknowledgement. 0 means 3 s.
 	AckLimit time.Duration
 	// Burst is how many messages one channel takes at once before the limit of one
@@ -65,7 +69,7 @@ type Member struct {
 	Admin           bool
 	Bot             bool
 	Unconfirmed     bool   // the e-mail address was never confirmed
-	TeamID          string // empty means this workspace
+	TeamID          string // empty means this workspace; of another one, they are in channels that are shared with it
 }
 
 // Channel is a public or private channel. Direct messages come into being by use.
@@ -77,6 +81,9 @@ type Channel struct {
 	Private   bool
 	Archived  bool
 	BotAbsent bool // the bot is not a member
+	// SharedWith are the ids of other workspaces it is shared with, through Slack
+	// Connect. Nil Members then includes theirs.
+	SharedWith []string
 }
 
 // UserGroup is a group such as @oncall.
@@ -107,6 +114,7 @@ type Sim struct {
 
 	mu        sync.Mutex
 	closed    bool
+	done      chan struct{} // closed by Close
 	rng       *mathrand.Rand
 	lastStamp int64
 	version   uint64
@@ -148,6 +156,7 @@ func New(cfg Config) *Sim {
 		appToken:  "xapp" + fakeMark + randomHex(12),
 		scopes:    map[string]bool{},
 		rng:       mathrand.New(mathrand.NewPCG(cfg.Seed, 0)),
+		done:      make(chan struct{}),
 		next:      make(chan struct{}),
 		members:   map[string]*Member{},
 		channels:  map[string]*channel{},
@@ -215,7 +224,10 @@ func (s *Sim) TeamID() string { return teamID }
 // Nothing is delivered afterwards.
 func (s *Sim) Close() {
 	s.mu.Lock()
-	s.closed = true
+	if !s.closed {
+		s.closed = true
+		close(s.done)
+	}
 	for _, sock := range s.sockets {
 		sock.cut()
 	}
@@ -267,18 +279,24 @@ func (s *Sim) AddChannel(c Channel) {
 	}
 	ch.name, ch.topic, ch.private, ch.archived = c.Name, c.Topic, c.Private, c.Archived
 	ch.everyone, ch.bot = c.Members == nil, !c.BotAbsent
-	ch.members = slices.Clone(c.Members)
+	ch.members, ch.sharedWith = slices.Clone(c.Members), slices.Clone(c.SharedWith)
 	s.touch()
 }
 
-// AddUserGroup adds a group, or replaces the one with the same ID.
+// AddUserGroup adds a group, or replaces the one with the same ID, which is announced to
+// the app as subteam_updated. That is also how it hears that a group was disabled.
 func (s *Sim) AddUserGroup(g UserGroup) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g.Users = slices.Clone(g.Users)
-	s.groups = slices.DeleteFunc(s.groups, func(old UserGroup) bool { return old.ID == g.ID })
-	s.groups = append(s.groups, g)
+	before := len(s.groups)
+	s.groups = append(slices.DeleteFunc(s.groups, func(old UserGroup) bool { return old.ID == g.ID }), g)
 	s.touch()
+	if len(s.groups) == before && len(s.sockets) > 0 {
+		s.emit("usergroups:read", map[string]any{
+			"type": "subteam_updated", "subteam": s.groupJSON(g, true), "event_ts": s.stamp(),
+		})
+	}
 }
 
 // Changed returns the version of what the members see, and a channel closed at the

@@ -82,7 +82,7 @@ func TestUpdateView(t *testing.T) {
 }
 
 // modalApp opens a form for a command and leaves everything else to answer.
-func modalApp(b *bench, ctx context.Context, answer func(slack.InteractionCallback, func(...any))) handler {
+func modalApp(ctx context.Context, b *bench, answer func(slack.InteractionCallback, func(...any))) handler {
 	return func(ev socketmode.Event, ack func(...any)) {
 		switch data := ev.Data.(type) {
 		case slack.SlashCommand:
@@ -121,7 +121,7 @@ func TestSubmit_Answers(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			bubble(t, slacksim.Config{}, func(t *testing.T, b *bench, ctx context.Context) {
-				b.run(ctx, modalApp(b, ctx, func(_ slack.InteractionCallback, ack func(...any)) {
+				b.run(ctx, modalApp(ctx, b, func(_ slack.InteractionCallback, ack func(...any)) {
 					switch {
 					case test.silent:
 					case test.payload == nil:
@@ -155,7 +155,7 @@ func TestSubmit_Answers(t *testing.T) {
 func TestPushView_StackOfThree(t *testing.T) {
 	bubble(t, slacksim.Config{}, func(t *testing.T, b *bench, ctx context.Context) {
 		var saw journal
-		b.run(ctx, modalApp(b, ctx, func(call slack.InteractionCallback, ack func(...any)) {
+		b.run(ctx, modalApp(ctx, b, func(call slack.InteractionCallback, ack func(...any)) {
 			ack()
 			if call.Type == slack.InteractionTypeViewClosed {
 				saw.add(fmt.Sprintf("closed %s, all: %v", call.View.Title.Text, call.IsCleared))

@@ -270,6 +270,9 @@ func TestNoTokens(t *testing.T) {
 	}
 	token := regexp.MustCompile(`(xox[a-z]|xapp)-[0-9A-Za-z]|\b(AKIA|ASIA)[0-9A-Z]{16}\b`)
 	for _, file := range files {
+		if info, err := os.Stat(file); err == nil && info.IsDir() {
+			continue // testdata
+		}
 		if found := token.Find(read(t, file)); found != nil {
 			t.Errorf("%s holds what looks like a token, beginning with %.5s", file, found)
 		}

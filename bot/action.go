@@ -70,7 +70,7 @@ func (b *Bot) click(ctx context.Context, call slack.InteractionCallback, actionI
 func (b *Bot) start(ctx context.Context, who caller, actor rotation.Actor, id string) error {
 	p, err := b.cfg.Engine.Get(ctx, id)
 	if err != nil {
-		return fmt.Errorf("find the user of the button: %w", err)
+		return b.cfg.Engine.Refuse(ctx, who.member, actionStart, fmt.Errorf("find the user of the button: %w", err))
 	}
 	p, err = b.cfg.Engine.Request(ctx, rotation.Request{User: p.User, By: actor})
 	if err != nil {

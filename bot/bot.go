@@ -38,8 +38,12 @@ type Bot struct {
 	view   view
 	holder string // names this process in claims
 	wake   chan struct{}
-	posted string // the week whose digest this process has posted
-	work   sync.WaitGroup
+
+	// These belong to the goroutine that shows.
+	again       map[string]*time.Timer // appointments with users whose messages could not be shown
+	removeAgain map[string]time.Time   // when a secret's message that could not be removed is tried again, by its timestamp
+
+	work sync.WaitGroup
 }
 
 // New checks the configuration. It makes no call and starts nothing.
@@ -61,6 +65,7 @@ func New(cfg Config) (*Bot, error) {
 	}
 	return &Bot{
 		cfg: cfg, now: cfg.Now, log: cfg.Logger, view: cfg.Outbox.view, holder: rand.Text(), wake: make(chan struct{}, 1),
+		again: map[string]*time.Timer{}, removeAgain: map[string]time.Time{},
 	}, nil
 }
 
@@ -70,7 +75,7 @@ func (b *Bot) Check(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("check the bot token with Slack: %w; put a valid one (xoxb-…) in SLACK_BOT_TOKEN", err)
 	}
-	b.cfg.People.team = auth.TeamID
+	b.cfg.People.setTeam(auth.TeamID)
 	for what, id := range map[string]string{"approvals": b.cfg.Approvals, "on-call": b.cfg.OnCall} {
 		channel, err := b.cfg.Slack.GetConversationInfoContext(ctx, &slack.GetConversationInfoInput{ChannelID: id})
 		switch {

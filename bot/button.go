@@ -126,6 +126,8 @@ func cancelLabel(r rotation.Rotation) string {
 		return "Keep both keys"
 	case r.Stage == rotation.Confirmed && r.Kind == rotation.Retire:
 		return "Keep the key"
+	case r.Stage == rotation.Grace || r.Stage == rotation.Expiring:
+		return "Keep the inactive key"
 	case r.Stage == rotation.Confirmed:
 		return "Take my confirmation back"
 	}

@@ -3,6 +3,8 @@ package bot
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -93,7 +95,15 @@ const (
 func (b *Bot) submit(viewID string, work func(context.Context) slack.ModalViewRequest) handler {
 	return func(ctx context.Context, ack func(any)) {
 		outcome := make(chan slack.ModalViewRequest, 1)
-		b.work.Go(func() { outcome <- work(ctx) })
+		b.work.Go(func() {
+			defer func() {
+				if p := recover(); p != nil {
+					b.log.Error("panic while working", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+					outcome <- keysModalProblem(refusalText(b.view, fmt.Errorf("panic: %v", p)))
+				}
+			}()
+			outcome <- work(ctx)
+		})
 		select {
 		case v := <-outcome:
 			ack(slack.NewUpdateViewSubmissionResponse(&v))
@@ -125,12 +135,19 @@ func (b *Bot) requestKey(ctx context.Context, who caller, choice keyChoice) (rot
 	if err != nil {
 		return rotation.Progress{}, err
 	}
+	var unread error
 	for _, h := range held {
+		if h.Err != nil {
+			unread = &rotation.Refusal{Code: rotation.Unreachable, User: h.User, Err: h.Err}
+		}
 		if h.User.ID() == choice.user {
 			return b.cfg.Engine.Request(ctx, rotation.Request{
 				User: h.User, Key: choice.key, Retire: choice.retire, Reason: choice.reason, By: actor,
 			})
 		}
+	}
+	if unread != nil { // it may be in the account that could not be read
+		return rotation.Progress{}, b.recordTurnedAway(ctx, who, "request", unread)
 	}
 	return rotation.Progress{}, b.recordTurnedAway(ctx, who, "request", &rotation.Refusal{Code: rotation.NotOwner, By: who.member})
 }

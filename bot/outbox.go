@@ -3,7 +3,6 @@ package bot
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -89,8 +88,8 @@ const maxWaits = 3
 func (o *Outbox) paced(ctx context.Context, way, channel string, call func() error) error {
 	op := way + " a message"
 	for waits := 0; ; waits++ {
-		if err := o.pace(ctx, way, channel); err != nil {
-			return fmt.Errorf("%s: %w", op, err)
+		if err := o.pace(ctx, way, channel); err != nil { // nothing was sent
+			return &rotation.CallError{Op: op, Class: rotation.ClassThrottled, Code: "paced", Err: err}
 		}
 		err := call()
 		limited, ok := errors.AsType[*slack.RateLimitedError](err)
@@ -135,6 +134,18 @@ func (o *Outbox) remove(ctx context.Context, p rotation.Post) error {
 		return nil
 	}
 	return err
+}
+
+// removeSecret deletes the message with a secret. Where Slack does not let messages be deleted, the secret is at least taken out of it.
+func (o *Outbox) removeSecret(ctx context.Context, p rotation.Post) error {
+	err := o.remove(ctx, p)
+	if err == nil || rotation.ClassOf(err) != rotation.ClassRefused {
+		return err
+	}
+	if _, edited := o.edit(ctx, p, removedSecret()); edited != nil {
+		return errors.Join(err, edited)
+	}
+	return nil
 }
 
 // Reach makes sure that the owner is an active member whose DM can be opened.
@@ -191,6 +202,7 @@ var slackClasses = map[rotation.Class][]string{
 		"channel_not_found", "not_in_channel", "is_archived", "is_inactive", "user_not_found", "users_not_found", "user_disabled",
 		"user_not_visible", "cannot_dm_bot", "messages_tab_disabled", "restricted_action", "team_not_found",
 		"method_not_supported_for_channel_type", "cant_delete_message", "cant_update_message", "edit_window_closed",
+		"compliance_exports_prevent_deletion",
 	},
 	rotation.ClassDenied: {
 		"not_authed", "invalid_auth", "account_inactive", "token_revoked", "token_expired", "missing_scope", "not_allowed_token_type",

@@ -197,7 +197,7 @@ func cameBack(r rotation.Rotation) string {
 	case r.Stage != rotation.Switching:
 		return ""
 	case last.Stage != rotation.Confirmed && last.Stage != rotation.Expiring:
-		if r.Failure.At == rotation.Discarding {
+		if r.Failure.At == rotation.Discarding && r.Failure.Block == rotation.NewUsed {
 			return "The new key was not revoked, since somebody has used it. Go on with it. If you do not know who uses it, tell on-call at once."
 		}
 	case last.Closed == string(rotation.Deny):
@@ -226,6 +226,9 @@ func advice(r rotation.Rotation) []string {
 		}
 		return []string{"You need not do anything now. If something still uses the old key, click “Take my confirmation back”."}
 	case rotation.Grace, rotation.Expiring:
+		if leftover(r) {
+			return []string{"You need not do anything now. If the key should be kept after all, click “" + label(r, rotation.Cancel) + "”."}
+		}
 		return []string{"If something has stopped working, click “" + label(r, rotation.Reactivate) + "”. That needs no approval, and " + before +
 			" works again within moments. Otherwise you need not do anything."}
 	case rotation.Stuck:
@@ -234,6 +237,9 @@ func advice(r rotation.Rotation) []string {
 		}
 		return []string{"You need not do anything now. The approvers have been asked how it goes on."}
 	case rotation.Closed:
+		if r.Failure.At == "" {
+			return []string{"An approver ended it while the applications were being moved. Both keys are active. Look in AWS whether they are as you need them."}
+		}
 		return []string{"It was stuck for this reason: " + lowerFirst(trouble(r, r.Failure)), "Look in AWS whether the keys are as you need them."}
 	}
 	return nil

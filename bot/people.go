@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -19,9 +20,8 @@ type People struct {
 	OnCall    []rotation.MemberID
 	Now       func() time.Time // nil: time.Now
 
-	team string // our own; set by Bot.Check
-
 	mu   sync.Mutex
+	team string // our own; until Bot.Check has learned it, nobody is believed
 	seen map[rotation.MemberID]sighting
 }
 
@@ -32,6 +32,13 @@ type sighting struct {
 
 // standingFor is how long it is believed that a member is an active full member of our team.
 const standingFor = time.Minute
+
+// setTeam says which team is our own.
+func (p *People) setTeam(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.team = id
+}
 
 // Actor looks a member up. It refuses whoever is not an active full member of our own team, and fails closed: if Slack cannot be
 // asked, nobody is believed.
@@ -55,7 +62,11 @@ func (p *People) standing(ctx context.Context, id rotation.MemberID) (bool, erro
 	}
 	p.mu.Lock()
 	seen, ok := p.seen[id]
+	team := p.team
 	p.mu.Unlock()
+	if team == "" {
+		return false, errors.New("our own team is not known yet")
+	}
 	if age := now().Sub(seen.at); ok && age >= 0 && age < standingFor {
 		return seen.standing, nil
 	}
@@ -64,7 +75,7 @@ func (p *People) standing(ctx context.Context, id rotation.MemberID) (bool, erro
 		return false, classify("look up a member", err)
 	}
 	standing := !user.Deleted && !user.IsBot && !user.IsRestricted && !user.IsUltraRestricted && !user.IsStranger &&
-		!user.IsInvitedUser && (p.team == "" || user.TeamID == p.team)
+		!user.IsInvitedUser && user.TeamID == team
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.seen == nil {

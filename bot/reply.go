@@ -65,6 +65,7 @@ var classes = map[rotation.Class]classText{
 	rotation.ClassRefused:   {"Slack does not deliver the message.", "Check that the person is active in this workspace and can be written to."},
 	rotation.ClassUnknown:   {"The answer was lost, so it may or may not have been done.", "Keyturner looks before it acts again. Try again in a minute."},
 	rotation.ClassChanged:   {"The facts are not what the rotation left. Somebody else acted.", "Find out who changed the keys, and why."},
+	rotation.ClassOverdue:   {"Nobody has done in time what the rotation waits for.", "Ask the owner how far they are."},
 	rotation.ClassSuspect:   {"A key appeared that Keyturner may or may not have made.", "Look in AWS who created it. Delete it there if nobody needs it."},
 	rotation.ClassExhausted: {"Keyturner tried several times and then gave up.", "Check that AWS and Slack work, then try again."},
 }
@@ -162,8 +163,8 @@ var refusals = map[rotation.Code]func(view, *rotation.Refusal) string{
 	rotation.OnlyInactive: func(_ view, e *rotation.Refusal) string {
 		return short(e.Key) + " is inactive, so nothing works with it and there is nothing to replace. Its owner can retire it: type `/rotate-key`, choose it and then “Retire it”."
 	},
-	rotation.NewInUse: func(_ view, e *rotation.Refusal) string {
-		return "The new key " + short(e.Key) + " is in use, so it cannot be revoked without breaking something. Go on with it. If you do not know who uses it, tell on-call at once."
+	rotation.NewerKey: func(v view, e *rotation.Refusal) string {
+		return v.user(e.User) + " has two active keys, and the one you chose is the newer. The older one goes first: choose " + short(e.Key) + "."
 	},
 	rotation.NoAccount: func(_ view, e *rotation.Refusal) string {
 		return "The AWS account " + code(e.User.Account) + " is not one that Keyturner looks after. The operator can add it to the configuration."

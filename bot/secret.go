@@ -45,6 +45,11 @@ func overtakenReceipt() message {
 	return plain("The key that was shown here is revoked, and so its secret is of no use. Another key was issued.")
 }
 
+// removedSecret takes the place of a secret in a message that cannot be deleted.
+func removedSecret() message {
+	return plain("A secret was shown here. It has been removed.")
+}
+
 // preformatted shows lines as they are, with nothing in them interpreted.
 func preformatted(lines string) slack.Block {
 	return slack.NewRichTextBlock("", &slack.RichTextPreformatted{

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -18,18 +17,10 @@ type wanted struct {
 	message message
 }
 
-// kept lists the rotations of which messages may stand in Slack, the current one last.
-func kept(p rotation.Progress) []rotation.Rotation {
-	if p.Rotation == nil {
-		return p.Past
-	}
-	return append(slices.Clip(p.Past), *p.Rotation)
-}
-
 // wants derives from progress which messages there should be.
 func (b *Bot) wants(p rotation.Progress) []wanted {
 	var ws []wanted
-	for _, r := range kept(p) {
+	for _, r := range p.All() {
 		ws = append(ws, wanted{r.ID + "/owner", string(r.Owner), ownerCard(b.view, r)})
 		ws = append(ws, receipts(r)...)
 		for _, ask := range r.Asks {
@@ -81,21 +72,39 @@ const (
 	againLater = 5 * time.Minute
 )
 
-// showOne brings one user's messages up to date, and comes back to those that fail.
+// showOne brings one user's messages up to date, and comes back to those that fail: once for each user, however often it fails.
 func (b *Bot) showOne(ctx context.Context, id string) {
 	p, err := b.cfg.Engine.Get(ctx, id)
-	if err == nil {
-		err = errors.Join(b.showCards(ctx, p), b.removeSecrets(ctx, p), b.sendNotices(ctx, p))
-	}
-	if err == nil || ctx.Err() != nil {
+	if err != nil {
+		b.log.Error("read progress to show it", "id", id, "err", err)
+		b.comeBack(id, againSoon)
 		return
 	}
-	wait := againSoon
-	if c := rotation.ClassOf(err); c == rotation.ClassRefused || c == rotation.ClassDenied || c == rotation.ClassInvalid {
-		wait = againLater
+	var wait time.Duration
+	for _, err := range []error{b.showCards(ctx, p), b.removeSecrets(ctx, p), b.sendNotices(ctx, p)} {
+		if err == nil || ctx.Err() != nil {
+			continue
+		}
+		again := againSoon
+		if c := rotation.ClassOf(err); c == rotation.ClassRefused || c == rotation.ClassDenied || c == rotation.ClassInvalid {
+			again = againLater
+		}
+		if wait == 0 || again < wait {
+			wait = again
+		}
+		b.log.Error("show progress", "user", p.User.String(), "again_in", again, "err", err)
 	}
-	b.log.Error("show progress", "user", p.User.String(), "again_in", wait, "err", err)
-	time.AfterFunc(wait, func() { b.cfg.Engine.Touch(id) })
+	if wait > 0 {
+		b.comeBack(id, wait)
+	}
+}
+
+// comeBack has a user's messages looked at again after a time, in place of any earlier appointment.
+func (b *Bot) comeBack(id string, wait time.Duration) {
+	if earlier, ok := b.again[id]; ok {
+		earlier.Stop()
+	}
+	b.again[id] = time.AfterFunc(wait, func() { b.cfg.Engine.Touch(id) })
 }
 
 // showCards posts the cards that are missing and edits those that say something else. A crash between posting and noting where it
@@ -134,23 +143,28 @@ func (b *Bot) showCards(ctx context.Context, p rotation.Progress) error {
 // removeSecrets deletes the messages with a secret that have been receipted or have stood long enough. Deleting comes before noting
 // it: a crash between deletes again, which finds nothing.
 func (b *Bot) removeSecrets(ctx context.Context, p rotation.Progress) error {
-	for _, r := range kept(p) {
-		if !r.Handover.Due(b.now()) {
-			continue
-		}
-		if err := b.cfg.Outbox.remove(ctx, r.Handover.Post); err != nil {
-			return fmt.Errorf("remove the secret's message of %s: %w", r.ID, err)
-		}
-		_, err := b.cfg.Engine.Note(ctx, p.User.ID(), func(p *rotation.Progress) {
-			if cur, ok := p.Find(r.ID); ok && cur.Handover.Post == r.Handover.Post {
-				cur.Handover.Gone = true
+	var errs []error
+	for _, r := range p.All() {
+		for _, h := range r.Handovers() {
+			if !h.Due(b.now()) || b.now().Before(b.removeAgain[h.Post.TS]) {
+				continue
 			}
-		})
-		if err != nil {
-			return err
+			err := b.cfg.Outbox.removeSecret(ctx, h.Post)
+			if err != nil {
+				b.removeAgain[h.Post.TS] = b.now().Add(againSoon)
+				errs = append(errs, fmt.Errorf("remove the secret's message of %s: %w", r.ID, err))
+				continue
+			}
+			delete(b.removeAgain, h.Post.TS)
+			_, err = b.cfg.Engine.Note(ctx, p.User.ID(), func(p *rotation.Progress) {
+				if cur, ok := p.Find(r.ID); ok {
+					cur.Removed(h.Post)
+				}
+			})
+			errs = append(errs, err)
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // sendNotices sends the warnings that are owed. A crash between sending and noting it sends one twice.

@@ -23,8 +23,12 @@ func standing(r rotation.Rotation) string {
 	case rotation.Deactivating:
 		return sentences("Keyturner is making "+before+" inactive.", retrying(r))
 	case rotation.Grace:
-		return sentences(before+" is inactive, and its grace runs until "+when(r.Deadline)+". An approver is asked then whether it is deleted. "+
-			"Until it is, it can be made active again.", retrying(r))
+		again := "Until it is, it can be made active again."
+		if leftover(r) {
+			again = ""
+		}
+		return sentences(short(r.Old)+" is inactive, and its grace runs until "+when(r.Deadline)+". An approver is asked then whether it is deleted.",
+			again, retrying(r))
 	case rotation.Expiring:
 		return before + " is inactive and its grace is over. An approver must decide whether it is deleted."
 	case rotation.Reactivating:
@@ -115,6 +119,8 @@ func ending(r rotation.Rotation) string {
 func cancellation(r rotation.Rotation) string {
 	last := lastAsk(r)
 	switch {
+	case leftover(r):
+		return "The rotation was cancelled. " + short(r.Old) + " is inactive, as it was before."
 	case r.Kind == rotation.Adopt:
 		return "The rotation was cancelled. Both keys stay active."
 	case r.Kind == rotation.Replace && r.Issued > 0:
@@ -167,6 +173,9 @@ func trouble(r rotation.Rotation, f rotation.Failure) string {
 
 // attempted tells what could not be done.
 func attempted(r rotation.Rotation, f rotation.Failure) string {
+	if f.Class == rotation.ClassOverdue {
+		return mention(r.Owner) + " has not confirmed in 30 days that the applications use the new key."
+	}
 	switch f.At {
 	case rotation.Creating:
 		if undelivered(f) {
@@ -174,7 +183,7 @@ func attempted(r rotation.Rotation, f rotation.Failure) string {
 		}
 		return "The new key could not be created."
 	case rotation.Discarding:
-		return "The new key " + short(r.New) + " could not be revoked."
+		return "The new key " + short(f.Key) + " could not be revoked."
 	case rotation.Deactivating:
 		return short(r.Old) + " could not be made inactive."
 	case rotation.Reactivating:
@@ -200,6 +209,8 @@ func cause(r rotation.Rotation, f rotation.Failure) string {
 		return sentence(finding(rotation.Block{Code: f.Block, Key: rotation.Key{ID: f.Key}}))
 	case rotation.ClassSuspect:
 		return "The answer to the creation was lost, and then the key " + code(string(f.Key)) + " was there. Keyturner may have made it, or a person."
+	case rotation.ClassOverdue:
+		return ""
 	case rotation.ClassRefused:
 		return "Slack does not deliver messages to " + mention(r.Owner) + "."
 	}
@@ -211,6 +222,8 @@ func left(r rotation.Rotation, f rotation.Failure) string {
 	before := short(r.Old)
 	unsure := f.Class == rotation.ClassUnknown || f.Class == rotation.ClassExhausted
 	switch {
+	case f.Class == rotation.ClassOverdue:
+		return "Both keys are active."
 	case f.Class == rotation.ClassChanged:
 		return "Keyturner has changed nothing since it found that."
 	case f.At == rotation.Creating && f.Class == rotation.ClassSuspect:

@@ -282,7 +282,11 @@ func tales(t *testing.T) map[string]*tale {
 		"retire/closed":                 retire(t).finds(rotation.UserReplaced, "").by(alice, rotation.Close, "The user is a new one."),
 		"leftover/grace":                retireLeftover(t),
 		"leftover/expiring":             retireLeftover(t).toExpiring(),
-		"leftover/reactivated":          retireLeftover(t).by(owner, rotation.Reactivate).works(),
+		"leftover/kept":                 retireLeftover(t).by(owner, rotation.Cancel),
+		"leftover/expiring-kept":        retireLeftover(t).toExpiring().by(owner, rotation.Cancel),
+		"replace/stuck-overdue":         fresh().elapses(30 * 24 * time.Hour),
+		"replace/switching-closed":      fresh().by(alice, rotation.Close, "The owner has left the company."),
+		"replace/stuck-not-revoked":     replace(t).by(alice, rotation.Approve).works().engine(rotation.Lose, undelivered).fails(rotation.ClassDenied).by(bob, rotation.TryAgain).works(),
 		"leftover/done":                 retireLeftover(t).toExpiring().by(alice, rotation.Approve).works(),
 		"leftover/stuck-grace":          retireLeftover(t).finds(rotation.OldActive, oldKey),
 	}

@@ -214,13 +214,19 @@ func sentence(s string) string {
 
 // ended ends s with a full stop unless it has an end, which may be that of words quoted.
 func ended(s string) string {
-	if strings.HasSuffix(strings.TrimSuffix(s, "”"), ".") || strings.ContainsAny(s[len(s)-1:], "?!") {
+	if s == "" || strings.HasSuffix(strings.TrimSuffix(s, "”"), ".") || strings.ContainsAny(s[len(s)-1:], "?!") {
 		return s
 	}
 	return s + "."
 }
 
-func lowerFirst(s string) string { return strings.ToLower(s[:1]) + s[1:] }
+func lowerFirst(s string) string {
+	first, n := utf8.DecodeRuneInString(s)
+	if n == 0 {
+		return s
+	}
+	return string(unicode.ToLower(first)) + s[n:]
+}
 
 // sentences joins those that are not empty.
 func sentences(ss ...string) string {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
+	"time"
 )
 
 // Request begins a rotation, or says with a *Refusal why it cannot. The owner may ask, and so may an approver or on-call for an
@@ -87,6 +89,9 @@ func (e *Engine) requestable(ctx context.Context, q Request) (MemberID, error) {
 }
 
 func unreachable(u UserRef, err error) error {
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		return refusal
+	}
 	if ClassOf(err) == ClassGone {
 		return &Refusal{Code: UserGone, User: u, Err: err}
 	}
@@ -124,19 +129,20 @@ func (e *Engine) act(ctx context.Context, ref Ref, ev Event) (Progress, error) {
 		if err != nil {
 			return p, err
 		}
-		move, err := cur.check(ev)
-		if err != nil {
-			return p, err
-		}
 		ev.At = e.now()
-		if move.Gate != nil {
-			if ev.Evidence, err = e.look(ctx, p.User); err != nil {
-				return p, unreachable(p.User, err)
+		stepErr := p.expire(cur, ev.At)
+		if stepErr == nil {
+			move, err := cur.check(ev)
+			if err != nil {
+				return p, err
 			}
-		}
-		stepErr := p.step(cur, ev)
-		if stepErr != nil && !p.followUp(cur, ev, stepErr) {
-			return p, stepErr
+			var lookErr error
+			if move.Gate != nil {
+				ev.Evidence, lookErr = e.look(ctx, p.User)
+			}
+			if stepErr = p.tryStep(cur, ev, lookErr); stepErr != nil && !p.followUp(cur, ev, stepErr) {
+				return p, stepErr
+			}
 		}
 		stored, err := e.cfg.Store.Replace(ctx, p)
 		switch {
@@ -148,6 +154,31 @@ func (e *Engine) act(ctx context.Context, ref Ref, ev Event) (Progress, error) {
 		e.feed.add(ref.UserDoc())
 		return stored, stepErr
 	}
+}
+
+// tryStep makes the move, unless the facts could not be read.
+func (p *Progress) tryStep(cur *Rotation, ev Event, lookErr error) error {
+	if lookErr != nil {
+		return unreachable(p.User, lookErr)
+	}
+	return p.step(cur, ev)
+}
+
+// expire lets the clock go first where it is late: an ask whose time is over is not decided any more. The refusal says what became of it.
+func (p *Progress) expire(cur *Rotation, now time.Time) error {
+	late := !cur.Deadline.IsZero() && !now.Before(cur.Deadline)
+	if !late || cur.Stage != Requested && cur.Stage != Confirmed {
+		return nil
+	}
+	if err := p.step(cur, Event{On: Elapse, By: TheClock, At: now}); err != nil {
+		return err
+	}
+	after := *cur
+	refusal := &Refusal{Code: Outdated, User: p.User, Rotation: &after}
+	if after.Ended() {
+		refusal.Code = HasEnded
+	}
+	return refusal
 }
 
 // at finds the rotation as the person saw it, or says what has happened since.
@@ -184,12 +215,17 @@ func (r Rotation) check(ev Event) (Move, error) {
 // changed the keys; an approver is asked again if the evidence changed and holds; the owner is back at switching if it does not.
 func (p *Progress) followUp(cur *Rotation, ev Event, stepErr error) bool {
 	refusal, ok := errors.AsType[*Refusal](stepErr)
-	if !ok || refusal.Code != Blocked {
+	if !ok || refusal.Code != Blocked && refusal.Code != UserGone {
 		return false
 	}
 	next := Event{By: TheEngine, At: ev.At, Evidence: ev.Evidence}
-	first := refusal.Blocks[0]
+	var first Block
+	if len(refusal.Blocks) > 0 {
+		first = refusal.Blocks[0]
+	}
 	switch {
+	case refusal.Code == UserGone:
+		next.On, next.Failure = Fail, Failure{Class: ClassGone, Text: refusal.Error()}
 	case slices.ContainsFunc(refusal.Blocks, Block.Foreign):
 		first = refusal.Blocks[slices.IndexFunc(refusal.Blocks, Block.Foreign)]
 		next.On, next.Failure = Fail, changed(first)
@@ -245,7 +281,7 @@ func (e *Engine) refused(ctx context.Context, user UserRef, id string, entry Ent
 	if refusal, ok := errors.AsType[*Refusal](cause); !ok || refusal.Code == Unreachable {
 		entry.Outcome = "failed"
 	}
-	entry.Detail = cause.Error()
+	entry.Action, entry.Detail = clip(entry.Action), clip(cause.Error())
 	if user.Name != "" {
 		entry.User = user.String()
 		id = user.ID()
@@ -264,6 +300,16 @@ func (e *Engine) refused(ctx context.Context, user UserRef, id string, entry Ent
 		return errors.Join(cause, fmt.Errorf("record the refusal: %w", err))
 	}
 	return cause
+}
+
+// maxDetail bounds what an entry says, in bytes: part of it may be what somebody typed.
+const maxDetail = 1000
+
+func clip(s string) string {
+	if len(s) <= maxDetail {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxDetail], "") + "…"
 }
 
 // Refuse records that a person was turned away before any rotation was concerned, such as a guest.

@@ -55,8 +55,8 @@ const settle = time.Minute
 // A crash after the intent and before the outcome leaves at most one key that is not in the intent. Its secret is lost and it may
 // not even be ours: settleCreate shows it to a person.
 func createKey(ctx context.Context, e *Engine, r Rotation) (Event, error) {
-	if r.Handover.Post.TS != "" && !r.Handover.Gone {
-		return Event{}, &notBefore{at: e.now().Add(backoff(0)), why: "the message with the earlier secret is not deleted yet"}
+	if h, ok := e.secrets.get(r.ID); ok && h.key != r.New {
+		return Event{On: Succeed, Key: h.key}, nil // made a moment ago, but its outcome could not be written
 	}
 	seen, err := e.look(ctx, r.User)
 	if err != nil {
@@ -78,11 +78,20 @@ func createKey(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	}
 	key, secret, err := e.accounts[r.User.Account].IAM.CreateKey(ctx, r.User.Name)
 	if err != nil {
-		return e.failOr(err)
+		ev, err := e.failOr(err)
+		if err != nil && ClassOf(err) != ClassUnknown {
+			err = &notDone{err}
+		}
+		return ev, err
 	}
-	e.secrets.put(r.ID, key.ID, secret)
+	e.secrets.put(r.ID, held{key: key.ID, secret: secret})
 	return Event{On: Succeed, Key: key.ID, Evidence: seen}, nil
 }
+
+// notDone is a failed creation that certainly made no key.
+type notDone struct{ error }
+
+func (n *notDone) Unwrap() error { return n.error }
 
 // settleCreate decides after a create whose answer was lost: wait, nothing was made (a zero Event), or a suspect.
 func (e *Engine) settleCreate(r Rotation, seen Evidence) (Event, error) {
@@ -101,11 +110,7 @@ func (e *Engine) settleCreate(r Rotation, seen Evidence) (Event, error) {
 
 // intend writes what the user has before a key is created.
 func (e *Engine) intend(ctx context.Context, r Rotation, seen Evidence) error {
-	_, err := e.update(ctx, r.User.ID(), func(p *Progress) error {
-		cur, ok := p.Find(r.ID)
-		if !ok || cur.Turn != r.Turn {
-			return fmt.Errorf("%s at turn %d: %w", r.ID, r.Turn, ErrConflict)
-		}
+	_, err := e.onTurn(ctx, r, func(p *Progress, cur *Rotation) error {
 		cur.Intent = &Intent{At: e.now(), Known: seen.IDs()}
 		p.Trail = append(p.Trail, Entry{
 			At: e.now(), Actor: "engine", Action: "create-key", Outcome: "intended", User: r.User.String(), Rotation: r.ID,
@@ -119,19 +124,21 @@ func (e *Engine) intend(ctx context.Context, r Rotation, seen Evidence) error {
 // handOver shows the secret to the owner. The secret lives in this process's memory alone, so after a crash it is lost, and so it
 // is when nobody can tell whether Slack took it: the key is then revoked and another one made.
 func handOver(ctx context.Context, e *Engine, r Rotation) (Event, error) {
-	secret, ok := e.secrets.get(r.ID, r.New)
-	if !ok {
+	h, ok := e.secrets.get(r.ID)
+	switch {
+	case !ok || h.key != r.New:
 		return lost(ClassUnknown, "the process stopped before the secret was handed over"), nil
+	case h.post.TS != "":
+		return Event{On: Succeed, Post: h.post}, nil // shown a moment ago, but the outcome could not be written
 	}
-	post, err := e.cfg.Hand.HandOver(ctx, r, r.New, secret)
+	post, err := e.cfg.Hand.HandOver(ctx, r, r.New, h.secret)
 	switch {
 	case err == nil:
-		e.secrets.drop(r.ID)
+		e.secrets.put(r.ID, held{key: h.key, post: post})
 		return Event{On: Succeed, Post: post}, nil
 	case ClassOf(err) == ClassThrottled && r.Retry.Attempts+1 < maxAttempts:
 		return Event{}, err
 	}
-	e.secrets.drop(r.ID)
 	return lost(ClassOf(err), err.Error()), nil
 }
 
@@ -140,7 +147,8 @@ func lost(class Class, text string) Event {
 }
 
 // discardNew revokes the new key, which this rotation made: inactive first, then deleted. If somebody uses it after all, it has
-// reached them, and the rotation goes on with it.
+// reached them, and the rotation goes on with it. AWS's lists lag behind a creation, so a key is gone only if AWS says so when it is
+// to be changed.
 func discardNew(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	seen, err := e.look(ctx, r.User)
 	if err != nil {
@@ -149,20 +157,24 @@ func discardNew(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	if seen.UserID != r.UserID {
 		return Event{On: Fail, Evidence: seen, Failure: changed(Block{Code: UserReplaced})}, nil
 	}
-	fresh, there := seen.Key(r.New)
+	iam := e.accounts[r.User.Account].IAM
+	fresh, listed := seen.Key(r.New)
 	switch {
-	case !there:
-		return Event{On: Succeed, Evidence: seen}, nil
 	case fresh.LastUse.State == Used:
+		if fresh.Status == Inactive { // an earlier attempt got halfway
+			if err := iam.SetStatus(ctx, r.User.Name, r.New, Active); err != nil {
+				return e.failOr(err)
+			}
+		}
 		return Event{On: Refute, Evidence: seen, Failure: changed(Block{Code: NewUsed, Key: fresh})}, nil
-	case fresh.LastUse.State != NeverUsed:
+	case listed && fresh.LastUse.State != NeverUsed:
 		return Event{}, errNotKnown
 	}
-	iam := e.accounts[r.User.Account].IAM
-	if err := iam.SetStatus(ctx, r.User.Name, r.New, Inactive); err != nil {
-		return e.failOr(err)
+	err = iam.SetStatus(ctx, r.User.Name, r.New, Inactive)
+	if err == nil {
+		err = iam.DeleteKey(ctx, r.User.Name, r.New)
 	}
-	if err := iam.DeleteKey(ctx, r.User.Name, r.New); err != nil && ClassOf(err) != ClassGone {
+	if err != nil && ClassOf(err) != ClassGone {
 		return e.failOr(err)
 	}
 	return Event{On: Succeed, Evidence: seen}, nil
@@ -177,14 +189,20 @@ func deactivateOld(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	}
 	old, there := seen.Key(r.Old)
 	if there && seen.UserID == r.UserID && old.Status == Inactive {
+		if old.LastUse.State == UseUnknown {
+			return Event{}, errNotKnown // the grace is measured against it
+		}
 		return Event{On: Succeed, Evidence: seen}, nil
 	}
 	if blocks := movedAsShown.check(r, seen, e.now()); len(blocks) > 0 {
 		ev, err := blocked(blocks, seen)
-		if err != nil && !unknown(blocks) {
-			return Event{On: Refute, Evidence: seen, Failure: changed(blocks[0])}, nil
+		switch {
+		case err == nil || unknown(blocks):
+			return ev, err
+		case blocks[0].Code == NotAsShown:
+			return Event{On: Renew, Evidence: seen}, nil
 		}
-		return ev, err
+		return Event{On: Refute, Evidence: seen, Failure: changed(blocks[0])}, nil
 	}
 	if err := e.setOld(ctx, r, Inactive); err != nil {
 		return e.failOr(err)
@@ -232,8 +250,11 @@ func deleteOld(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 		return Event{On: Succeed, Evidence: seen}, nil
 	}
 	if blocks := idleAsShown.check(r, seen, e.now()); len(blocks) > 0 {
-		if unknown(blocks) {
+		switch {
+		case unknown(blocks):
 			return Event{}, errNotKnown
+		case blocks[0].Code == NotAsShown:
+			return Event{On: Renew, Evidence: seen}, nil
 		}
 		return Event{On: Fail, Evidence: seen, Failure: changed(blocks[0])}, nil
 	}
@@ -244,31 +265,33 @@ func deleteOld(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	return Event{On: Succeed, Evidence: seen}, nil
 }
 
-// secrets holds what CreateKey answered until it is handed over: in memory, one per rotation.
+// secrets holds what CreateKey answered until it is handed over, and where it was handed over until that is written: in memory, one
+// per rotation.
 type secrets struct {
 	mu   sync.Mutex
-	held map[string]heldSecret
+	held map[string]held
 }
 
-type heldSecret struct {
+type held struct {
 	key    KeyID
-	secret Secret
+	secret Secret // empty once it has been shown
+	post   Post   // where
 }
 
-func (s *secrets) put(rotation string, key KeyID, secret Secret) {
+func (s *secrets) put(rotation string, h held) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.held == nil {
-		s.held = map[string]heldSecret{}
+		s.held = map[string]held{}
 	}
-	s.held[rotation] = heldSecret{key, secret}
+	s.held[rotation] = h
 }
 
-func (s *secrets) get(rotation string, key KeyID) (Secret, bool) {
+func (s *secrets) get(rotation string) (held, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h, ok := s.held[rotation]
-	return h.secret, ok && h.key == key
+	return h, ok
 }
 
 func (s *secrets) drop(rotation string) {

@@ -101,7 +101,7 @@ func (e *Engine) Wake() {
 func (e *Engine) round(ctx context.Context) error {
 	return e.cfg.Store.Scan(ctx, func(p Progress) error {
 		if r, ok := p.due(e.now()); ok {
-			e.busy.start(p.User.ID(), func() { e.advance(ctx, r) })
+			e.busy.start(r, func() { e.advance(ctx, r) }, e.Wake)
 		}
 		if p.handoverDue(e.now()) {
 			e.feed.add(p.User.ID())
@@ -121,10 +121,9 @@ func (p Progress) due(now time.Time) (Rotation, bool) {
 }
 
 func (p Progress) handoverDue(now time.Time) bool {
-	if p.Rotation != nil && p.Rotation.Handover.Due(now) {
-		return true
-	}
-	return slices.ContainsFunc(p.Past, func(r Rotation) bool { return r.Handover.Due(now) })
+	return slices.ContainsFunc(p.All(), func(r Rotation) bool {
+		return slices.ContainsFunc(r.Handovers(), func(h Handover) bool { return h.Due(now) })
+	})
 }
 
 // stepTime bounds one step: its look-ups, its call and its writes.
@@ -136,26 +135,63 @@ func (e *Engine) advance(ctx context.Context, r Rotation) {
 	for ctx.Err() == nil || r.Stage == Delivering {
 		next, more := e.advanceOnce(ctx, r)
 		if !more {
-			return
+			break
 		}
 		r = next
 	}
 }
 
-func (e *Engine) advanceOnce(ctx context.Context, r Rotation) (Rotation, bool) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepTime)
+func (e *Engine) advanceOnce(ctx context.Context, scanned Rotation) (Rotation, bool) {
+	detached := context.WithoutCancel(ctx)
+	step, cancel := context.WithTimeout(detached, stepTime)
 	defer cancel()
-	ev, err := e.happen(ctx, r)
+	p, err := e.Get(step, scanned.User.ID())
 	if err != nil {
-		e.postpone(ctx, r, err)
+		e.log.Error("read progress", "rotation", scanned.ID, "err", err)
+		return scanned, false
+	}
+	r, due := p.due(e.now())
+	if !due || r.ID != scanned.ID {
+		return r, false // somebody else has been here since the scan
+	}
+	ev, err := e.happen(step, r)
+	if err != nil {
+		e.postpone(detached, r, err)
 		return r, false
 	}
-	p, err := e.commit(ctx, r, ev)
+	p, err = e.settleOutcome(detached, r, ev)
 	if err != nil {
 		e.log.Error("record outcome", "rotation", r.ID, "stage", r.Stage, "err", err)
 		return r, false
 	}
+	if r.Stage == Delivering {
+		e.secrets.drop(r.ID)
+	}
 	return p.due(e.now())
+}
+
+// outcomeTries bounds how often the outcome of a step is written before it is left to the next round, which looks first.
+const outcomeTries = 4
+
+// settleOutcome commits with some patience, on time of its own: what has been done outside must not be forgotten because one write
+// failed, or because the call took all the step's time.
+func (e *Engine) settleOutcome(ctx context.Context, r Rotation, ev Event) (Progress, error) {
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
+	defer cancel()
+	for try := 1; ; try++ {
+		p, err := e.commit(ctx, r, ev)
+		if err == nil || try == outcomeTries || errors.Is(err, ErrConflict) {
+			return p, err
+		}
+		if _, illegal := errors.AsType[*MoveError](err); illegal {
+			return p, err
+		}
+		select {
+		case <-ctx.Done():
+			return p, err
+		case <-time.After(time.Second << try):
+		}
+	}
 }
 
 // happen makes the effect of a working stage, or lets the clock elapse.
@@ -213,12 +249,17 @@ func (e *Engine) failOr(err error) (Event, error) {
 // A crash before this write leaves the working stage with its call made: the effect looks first when it is begun again.
 func (e *Engine) commit(ctx context.Context, r Rotation, ev Event) (Progress, error) {
 	ev.At = e.now()
+	return e.onTurn(ctx, r, func(p *Progress, cur *Rotation) error { return p.step(cur, ev) })
+}
+
+// onTurn changes the stored rotation if it is still at r's turn.
+func (e *Engine) onTurn(ctx context.Context, r Rotation, fn func(*Progress, *Rotation) error) (Progress, error) {
 	return e.update(ctx, r.User.ID(), func(p *Progress) error {
 		cur, ok := p.Find(r.ID)
 		if !ok || cur.Turn != r.Turn {
 			return fmt.Errorf("%s at turn %d: %w", r.ID, r.Turn, ErrConflict)
 		}
-		return p.step(cur, ev)
+		return fn(p, cur)
 	})
 }
 
@@ -286,30 +327,30 @@ func backoff(attempts int) time.Duration {
 
 // postpone notes that an attempt failed in a way that another may not, or gives up after the last one.
 func (e *Engine) postpone(ctx context.Context, r Rotation, cause error) {
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
+	defer cancel()
 	e.log.Warn("postponed", "rotation", r.ID, "stage", r.Stage, "err", cause)
-	if r.Stage.Working() && r.Retry.Attempts+1 >= maxAttempts {
+	later, waits := errors.AsType[*notBefore](cause)
+	if r.Stage.Working() && !waits && r.Retry.Attempts+1 >= maxAttempts {
 		failure := Failure{Class: ClassExhausted, Text: cause.Error()}
-		if _, err := e.commit(ctx, r, Event{On: Fail, By: TheEngine, Failure: failure}); err != nil {
+		if _, err := e.settleOutcome(ctx, r, Event{On: Fail, By: TheEngine, Failure: failure}); err != nil {
 			e.log.Error("record failure", "rotation", r.ID, "stage", r.Stage, "err", err)
 		}
 		return
 	}
-	_, err := e.update(ctx, r.User.ID(), func(p *Progress) error {
-		cur, ok := p.Find(r.ID)
-		if !ok || cur.Turn != r.Turn {
-			return ErrConflict
-		}
-		cur.Retry = Retry{Attempts: r.Retry.Attempts + 1, At: e.now().Add(backoff(r.Retry.Attempts)), Last: cause.Error()}
-		if later, ok := errors.AsType[*notBefore](cause); ok {
+	_, err := e.onTurn(ctx, r, func(p *Progress, cur *Rotation) error {
+		if waits {
 			cur.Retry = Retry{Attempts: r.Retry.Attempts, At: later.at, Last: cause.Error()}
+			return nil
 		}
-		if ClassOf(cause) == ClassThrottled {
-			cur.Intent = nil // certainly not done
+		cur.Retry = Retry{Attempts: r.Retry.Attempts + 1, At: e.now().Add(backoff(r.Retry.Attempts)), Last: clip(cause.Error())}
+		if _, certain := errors.AsType[*notDone](cause); certain {
+			cur.Intent = nil
 		}
 		if r.Stage.Working() { // an effect; a look that failed is in the log, and comes again until it does not
 			p.Trail = append(p.Trail, Entry{
 				At: e.now(), Actor: "engine", Action: string(r.Stage), Outcome: "postponed", User: r.User.String(), Rotation: r.ID,
-				From: r.Stage, To: r.Stage, Key: r.Old, Detail: cause.Error(),
+				From: r.Stage, To: r.Stage, Key: r.Old, Detail: clip(cause.Error()),
 			})
 		}
 		return nil
@@ -327,30 +368,41 @@ type notBefore struct {
 
 func (n *notBefore) Error() string { return n.why }
 
-// busy runs at most one advance per user at a time in this process, and at most eight in all.
+// busy runs at most one advance per user at a time in this process, and at most perAccount per account, so that one account which
+// hangs holds up nobody else's. Rollbacks and hand-overs wait for no limit.
 type busy struct {
-	mu      sync.Mutex
-	running map[string]bool
-	wg      sync.WaitGroup
+	mu       sync.Mutex
+	running  map[string]bool
+	accounts map[string]int
+	wg       sync.WaitGroup
 }
 
-const maxBusy = 8
+const perAccount = 8
 
-func (b *busy) start(id string, fn func()) {
+// start runs fn, unless there is no place. If somebody may have wanted the place, it tells freed.
+func (b *busy) start(r Rotation, fn, freed func()) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.running == nil {
-		b.running = map[string]bool{}
+		b.running, b.accounts = map[string]bool{}, map[string]int{}
 	}
-	if b.running[id] || len(b.running) >= maxBusy {
-		return // the next round comes back to it
+	id, account := r.User.ID(), r.User.Account
+	urgent := r.Stage == Reactivating || r.Stage == Delivering
+	if b.running[id] || b.accounts[account] >= perAccount && !urgent {
+		return // the round that follows the end of another comes back to it
 	}
 	b.running[id] = true
+	b.accounts[account]++
 	b.wg.Go(func() {
 		defer func() {
 			b.mu.Lock()
+			full := b.accounts[account] >= perAccount
 			delete(b.running, id)
+			b.accounts[account]--
 			b.mu.Unlock()
+			if full {
+				freed()
+			}
 		}()
 		fn()
 	})

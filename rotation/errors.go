@@ -28,6 +28,7 @@ const (
 	ClassChanged   Class = "changed"   // the facts are not what the rotation left: somebody else acted
 	ClassSuspect   Class = "suspect"   // a key appeared that the bot may or may not have made
 	ClassExhausted Class = "exhausted" // a bounded number of attempts is used up
+	ClassOverdue   Class = "overdue"   // a person has not done in time what the rotation waits for
 )
 
 // CallError is a failed call to the outside, classified by the adapter that made it.
@@ -73,7 +74,7 @@ const (
 	Leftover     Code = "leftover"       // an inactive key occupies the second slot
 	TooManyKeys  Code = "too-many-keys"  // three keys or more
 	OnlyInactive Code = "only-inactive"  // nothing to replace
-	NewInUse     Code = "new-in-use"     // the new key cannot be discarded
+	NewerKey     Code = "newer-key"      // of two active keys the older goes first
 	NoAccount    Code = "no-account"     // the account is not in the configuration
 	UserGone     Code = "user-gone"      // no such IAM user now
 	Unreachable  Code = "unreachable"    // AWS could not be asked: unknown, not empty

@@ -133,7 +133,7 @@ func TestStart(t *testing.T) {
 		{"one active key", "", false, "UO", []Key{old}, want{kind: Replace, stage: Requested, old: "OLD", asks: 1}},
 		{"by on-call", "", false, "UX", []Key{old}, want{kind: Replace, stage: Requested, old: "OLD", asks: 1}},
 		{"two active keys are adopted", "", false, "UO", []Key{old, other}, want{kind: Adopt, stage: Switching, old: "OLD", new: "OTHER"}},
-		{"whichever of them was named", "OTHER", false, "UO", []Key{old, other}, want{kind: Adopt, stage: Switching, old: "OLD", new: "OTHER"}},
+		{"the newer of them was named", "OTHER", false, "UO", []Key{old, other}, want{code: NewerKey}},
 		{"a leftover occupies the slot", "", false, "UO", []Key{leftover, old}, want{code: Leftover}},
 		{"retire the leftover", "LEFT", true, "UO", []Key{leftover, old}, want{kind: Retire, stage: Grace, old: "LEFT"}},
 		{"retire a quiet key", "OLD", true, "UO", []Key{old}, want{kind: Retire, stage: Confirmed, old: "OLD", asks: 1}},

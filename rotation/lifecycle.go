@@ -60,9 +60,8 @@ type Role uint8
 
 // The roles.
 const (
-	ByOwner Role = 1 << iota
-	ByRequester
-	ByApprover // never the requester nor the owner
+	ByOwner    Role = 1 << iota
+	ByApprover      // never the requester nor the owner
 	ByClock
 	ByEngine
 )
@@ -82,7 +81,7 @@ type Move struct {
 var lifecycle = []Move{
 	{Requested, Approve, ByApprover, Creating, nil, slotFree},
 	{Requested, Deny, ByApprover, Denied, nil, nil},
-	{Requested, Cancel, ByOwner | ByRequester, Cancelled, nil, nil},
+	{Requested, Cancel, ByOwner, Cancelled, nil, nil},
 	{Requested, Elapse, ByClock, Lapsed, nil, nil},
 
 	{Creating, Succeed, ByEngine, Delivering, nil, nil},
@@ -93,6 +92,8 @@ var lifecycle = []Move{
 	{Switching, Reissue, ByOwner, Discarding, madeHere, newUnused},
 	{Switching, Abandon, ByOwner, Discarding, madeHere, newUnused},
 	{Switching, Cancel, ByOwner, Cancelled, adopted, nil},
+	{Switching, Elapse, ByClock, Stuck, nil, nil},
+	{Switching, Close, ByApprover, Closed, nil, nil},
 
 	{Confirmed, Approve, ByApprover, Deactivating, nil, movedAsShown},
 	{Confirmed, Deny, ByApprover, Switching, succeeded, nil},
@@ -106,18 +107,22 @@ var lifecycle = []Move{
 	{Confirmed, Refute, ByEngine, Cancelled, retired, nil},
 
 	{Deactivating, Succeed, ByEngine, Grace, nil, nil},
+	{Deactivating, Renew, ByEngine, Confirmed, nil, moved},
 	{Deactivating, Refute, ByEngine, Switching, succeeded, nil},
 	{Deactivating, Refute, ByEngine, Cancelled, retired, nil},
 
-	{Grace, Reactivate, ByOwner | ByApprover, Reactivating, nil, nil},
+	{Grace, Reactivate, ByOwner | ByApprover, Reactivating, inactiveByUs, nil},
+	{Grace, Cancel, ByOwner, Cancelled, leftover, nil},
 	{Grace, Elapse, ByClock, Expiring, nil, stillIdle},
-	{Expiring, Reactivate, ByOwner | ByApprover, Reactivating, nil, nil},
+	{Expiring, Reactivate, ByOwner | ByApprover, Reactivating, inactiveByUs, nil},
+	{Expiring, Cancel, ByOwner, Cancelled, leftover, nil},
 	{Expiring, Approve, ByApprover, Deleting, nil, idleAsShown},
 	{Expiring, Deny, ByApprover, Grace, nil, stillIdle},
 	{Expiring, Renew, ByEngine, Expiring, nil, stillIdle},
 	{Reactivating, Succeed, ByEngine, Switching, succeeded, nil},
 	{Reactivating, Succeed, ByEngine, Cancelled, retired, nil},
 	{Deleting, Succeed, ByEngine, Done, nil, nil},
+	{Deleting, Renew, ByEngine, Expiring, nil, stillIdle},
 
 	{Discarding, Succeed, ByEngine, Creating, then(Creating), nil},
 	{Discarding, Succeed, ByEngine, Cancelled, then(Cancelled), nil},
@@ -144,7 +149,7 @@ var lifecycle = []Move{
 	{Stuck, TryAgain, ByApprover, Reactivating, stuckAt(Reactivating), nil},
 	{Stuck, TryAgain, ByApprover, Grace, stuckAt(Grace, Expiring), inactive},
 	{Stuck, TryAgain, ByApprover, Deleting, stuckAt(Deleting), nil},
-	{Stuck, Reactivate, ByOwner | ByApprover, Reactivating, stuckAt(Deactivating, Grace, Expiring, Deleting), nil},
+	{Stuck, Reactivate, ByOwner | ByApprover, Reactivating, all(stuckAt(Deactivating, Grace, Expiring, Reactivating, Deleting), inactiveByUs), nil},
 	{Stuck, Close, ByApprover, Closed, noOrphan, nil},
 }
 
@@ -184,11 +189,21 @@ var (
 	retired   = &condition{"no successor", func(r Rotation) bool { return r.Kind == Retire }}
 	adopted   = &condition{"adopted", func(r Rotation) bool { return r.Kind == Adopt }}
 	madeHere  = &condition{"new key made here", func(r Rotation) bool { return r.Kind == Replace }}
+
+	// leftover is a key that was inactive already when its retirement began: nobody here may turn it on, since whoever turned it off had
+	// a reason.
+	leftover     = &condition{"inactive before", isLeftover}
+	inactiveByUs = &condition{"made inactive here", func(r Rotation) bool { return !isLeftover(r) }}
 )
+
+func isLeftover(r Rotation) bool {
+	_, decided := r.Approved(Confirmed)
+	return r.Kind == Retire && !decided
+}
 
 // noOrphan keeps a rotation open while a key that it made has neither reached its owner nor been revoked.
 var noOrphan = &condition{"no key of ours left over", func(r Rotation) bool {
-	return r.Failure.At != Discarding || r.Failure.Class == ClassGone
+	return r.New == "" || r.Failure.At != Discarding || r.Failure.Class == ClassGone || r.Failure.Block == UserReplaced
 }}
 
 func all(cs ...*condition) *condition {

@@ -86,8 +86,8 @@ func TestLifecycle_NoChangeWithoutADecision(t *testing.T) {
 func TestLifecycle_RollbackIsEasierThanProgress(t *testing.T) {
 	for _, from := range []Stage{Grace, Expiring} {
 		m, ok := Rotation{Stage: from, Kind: Replace}.find(Reactivate)
-		if !ok || m.Gate != nil || m.By != ByOwner|ByApprover {
-			t.Errorf("%s: the owner or an approver must be able to reactivate, with no gate: %+v", from, m)
+		if !ok || m.Gate != nil || m.By != ByOwner|ByApprover || m.If != inactiveByUs {
+			t.Errorf("%s: the owner or an approver must be able to reactivate what was deactivated here, with no gate: %+v", from, m)
 		}
 	}
 }
@@ -155,8 +155,8 @@ func TestStep_Exhaustive(t *testing.T) {
 		switch who {
 		case "owner", "owning approver":
 			return m.By&ByOwner != 0
-		case "asker", "asking approver":
-			return m.By&ByRequester != 0
+		case "asking approver":
+			return m.By == ByOwner|ByApprover // a rollback, which any approver may make
 		case "approver":
 			return m.By&ByApprover != 0
 		case "clock":
@@ -208,13 +208,15 @@ func TestOffers(t *testing.T) {
 		{"approver decides the creation", Rotation{Stage: Requested}, ByApprover, []On{Approve, Deny}},
 		{"owner may withdraw", Rotation{Stage: Requested}, ByOwner, []On{Cancel}},
 		{"owner switches", Rotation{Stage: Switching, Kind: Replace}, ByOwner, []On{Confirm, Reissue, Abandon}},
+		{"an approver may end it when the owner is gone", Rotation{Stage: Switching, Kind: Replace}, ByApprover, []On{Close}},
+		{"nobody here turns a leftover on", Rotation{Stage: Grace, Kind: Retire}, ByOwner | ByApprover, []On{Cancel}},
 		{"owner of two keys switches", Rotation{Stage: Switching, Kind: Adopt}, ByOwner, []On{Confirm, Cancel}},
 		{"rollback", Rotation{Stage: Grace}, ByOwner, []On{Reactivate}},
 		{"nothing while it works", Rotation{Stage: Creating}, ByOwner | ByApprover, nil},
 		{"nothing after the end", Rotation{Stage: Done}, ByOwner | ByApprover, nil},
 		{
 			"a key left over cannot be walked away from",
-			Rotation{Stage: Stuck, Failure: Failure{At: Discarding, Class: ClassDenied}},
+			Rotation{Stage: Stuck, New: "K", Failure: Failure{At: Discarding, Class: ClassDenied}},
 			ByApprover,
 			[]On{TryAgain},
 		},

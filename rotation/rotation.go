@@ -55,8 +55,10 @@ type Rotation struct {
 	Issued   int     // keys created so far
 	Then     Stage   // where discarding leads
 	Idle     LastUse // the old key's last use when it was made inactive: it must not move in the grace
-	Failure  Failure // why the rotation is stuck, or was before it ended
+	Failure  Failure // why the rotation is stuck, or was before it was closed, or what refuted the evidence
+	Lost     Failure // why a secret did not reach its owner, while its key is being revoked
 	Handover Handover
+	Stale    []Handover // earlier messages with secrets of revoked keys, which are to be deleted still
 }
 
 // Intent is written before a key is created: what the user had. After a crash or a lost answer it tells a key that the bot may
@@ -93,6 +95,22 @@ type Handover struct {
 // Due tells whether the message must be deleted now.
 func (h Handover) Due(now time.Time) bool {
 	return h.Post.TS != "" && !h.Gone && (!h.Received.IsZero() || !now.Before(h.Until))
+}
+
+// Handovers lists the messages with secrets, the stale ones first.
+func (r Rotation) Handovers() []Handover {
+	if r.Handover.Post.TS == "" {
+		return r.Stale
+	}
+	return append(slices.Clip(r.Stale), r.Handover)
+}
+
+// Removed notes that the message at p is deleted.
+func (r *Rotation) Removed(p Post) {
+	if r.Handover.Post == p {
+		r.Handover.Gone = true
+	}
+	r.Stale = slices.DeleteFunc(slices.Clone(r.Stale), func(h Handover) bool { return h.Post == p })
 }
 
 // Post is where a message stands in Slack.
@@ -222,6 +240,14 @@ func (p *Progress) Find(id string) (*Rotation, bool) {
 		}
 	}
 	return nil, false
+}
+
+// All lists the rotations that are kept, the current one last.
+func (p Progress) All() []Rotation {
+	if p.Rotation == nil {
+		return p.Past
+	}
+	return append(slices.Clip(p.Past), *p.Rotation)
 }
 
 // Running is the current rotation unless it has ended.

@@ -89,8 +89,12 @@ func (r Rotation) startReplace(key Key, e Evidence) (Rotation, error) {
 			return Rotation{}, &Refusal{Code: Leftover, User: r.User, Key: k.ID}
 		}
 	}
+	if key.ID != e.Keys[0].ID {
+		return Rotation{}, &Refusal{Code: NewerKey, User: r.User, Key: e.Keys[0].ID}
+	}
 	r.Kind, r.Stage = Adopt, Switching
-	r.Old, r.New = e.Keys[0].ID, e.Keys[1].ID
+	r.New = e.Keys[1].ID
+	r.Deadline = r.deadline()
 	return r, nil
 }
 

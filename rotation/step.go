@@ -86,8 +86,8 @@ func (r Rotation) allow(m Move, by Actor) error {
 		return nil
 	}
 	owner, requester := by.Member == r.Owner, by.Member == r.Requester
-	if by.Member != "" && (m.By&ByOwner != 0 && owner || m.By&ByRequester != 0 && requester) {
-		return nil
+	if by.Member != "" && m.By&ByOwner != 0 && (owner || by.Approver && m.By&ByApprover != 0) {
+		return nil // the owner's own moves, and rollbacks, which any approver may make
 	}
 	refusal := &Refusal{Code: NotOwner, User: r.User, Rotation: &r, By: r.Owner}
 	if m.By&ByApprover == 0 {
@@ -115,7 +115,9 @@ func (r Rotation) apply(m Move, ev Event) Rotation {
 	r.Turn++
 	r.Since = ev.At
 	r.Retry = Retry{}
-	r.Intent = nil
+	if m.To != Stuck && m.To != Creating || m.From == Discarding {
+		r.Intent = nil // one that is open outlives a stop: what the lost answer brought is still to be found out
+	}
 	r.Deadline = r.deadline()
 	if m.To.asks() {
 		r.Asks = append(r.Asks, Ask{Stage: m.To, Turn: r.Turn, At: ev.At, Evidence: ev.Evidence, Stuck: r.failureIfStuck()})
@@ -144,20 +146,32 @@ func (r *Rotation) closeAsk(ev Event) {
 func (r *Rotation) absorb(m Move, ev Event) {
 	switch {
 	case m.From == Creating && ev.On == Succeed:
+		if h := r.Handover; h.Post.TS != "" && !h.Gone {
+			r.Stale = append(slices.Clip(r.Stale), h)
+		}
 		r.New, r.Issued, r.Handover = ev.Key, r.Issued+1, Handover{}
 	case m.From == Delivering && ev.On == Succeed: // a quick owner may have given the receipt already
 		r.Handover.Post, r.Handover.Until = ev.Post, ev.At.Add(r.Terms.Visible)
 	case ev.On == Lose:
-		r.Then, r.Failure = r.afterLoss(ev.Failure)
+		r.Then, r.Lost = r.afterLoss(ev.Failure)
 	case ev.On == Reissue:
 		r.Then, r.Handover.Until = Creating, ev.At
 	case ev.On == Abandon:
 		r.Then, r.Handover.Until = Cancelled, ev.At
+	case m.From == Discarding && m.To == Stuck && ev.On == Succeed:
+		r.New, r.Failure = "", r.Lost
 	case m.From == Discarding && ev.On == Succeed:
 		r.New = ""
 	case ev.On == Fail || ev.On == Refute:
 		r.Failure = ev.Failure
 		r.Failure.At = m.From
+		if m.From == Discarding && r.Failure.Key == "" {
+			r.Failure.Key = r.New
+		}
+	case m.To == Stuck: // the clock
+		r.Failure = Failure{At: m.From, Class: ClassOverdue}
+	case m.From == Stuck && m.To != Closed:
+		r.Failure = Failure{}
 	}
 	if m.To == Grace && (m.From == Deactivating || m.From == Stuck) {
 		old, _ := ev.Evidence.Key(r.Old)
@@ -175,12 +189,17 @@ func (r *Rotation) afterLoss(f Failure) (Stage, Failure) {
 	return Stuck, f
 }
 
+// switchTime is how long the owner may take to move the applications before an approver is asked whether that goes on.
+const switchTime = 30 * 24 * time.Hour
+
 func (r *Rotation) deadline() time.Time {
 	switch r.Stage {
 	case Requested, Confirmed:
 		return r.Since.Add(r.Terms.Expires)
 	case Grace:
 		return r.Since.Add(r.Terms.Grace)
+	case Switching:
+		return r.Since.Add(switchTime)
 	}
 	return time.Time{}
 }

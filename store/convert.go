@@ -71,7 +71,9 @@ func fromRotation(r rotation.Rotation) rotationRecord {
 		Then:      r.Then,
 		Idle:      fromLastUse(r.Idle),
 		Failure:   failureRecord(r.Failure),
+		Lost:      failureRecord(r.Lost),
 		Handover:  fromHandover(r.Handover),
+		Stale:     each(r.Stale, fromHandover),
 	}
 }
 
@@ -99,7 +101,9 @@ func (r rotationRecord) rotation() rotation.Rotation {
 		Then:      r.Then,
 		Idle:      rotation.LastUse(r.Idle),
 		Failure:   rotation.Failure(r.Failure),
+		Lost:      rotation.Failure(r.Lost),
 		Handover:  r.Handover.handover(),
+		Stale:     each(r.Stale, handoverRecord.handover),
 	}
 }
 

@@ -57,7 +57,9 @@ type (
 		Then      rotation.Stage    `json:"then,omitzero"`
 		Idle      lastUseRecord     `json:"idle,omitzero"`
 		Failure   failureRecord     `json:"failure,omitzero"`
+		Lost      failureRecord     `json:"lost,omitzero"`
 		Handover  handoverRecord    `json:"handover,omitzero"`
+		Stale     []handoverRecord  `json:"stale,omitempty"`
 	}
 
 	userRecord struct {

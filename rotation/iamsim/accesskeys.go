@@ -30,6 +30,9 @@ func createAccessKey(rq *request) (any, error) {
 	k.byBot = true
 	rq.touched = k.id
 	rq.sim.secrets = append(rq.sim.secrets, k.secret)
+	rq.elements = map[string]any{"accessKey": map[string]any{
+		"userName": u.Name, "accessKeyId": k.id, "status": k.status(), "createDate": trailTime(k.created),
+	}}
 	x := k.xml()
 	x.SecretAccessKey = k.secret
 	return createAccessKeyResult{x}, nil

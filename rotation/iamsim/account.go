@@ -29,6 +29,13 @@ type Account struct {
 	roles   map[string]*role
 	root    *Key
 	report  *report
+
+	organization *Organization // nil: in none
+	standing     string        // state in the organization; empty: active
+	events       []*event      // oldest first
+	lookups      map[string][]time.Time
+	secrets      map[string]*secret
+	parameters   map[string]*parameter
 }
 
 // User describes an IAM user to [Account.AddUser].
@@ -67,7 +74,7 @@ func fold(name string) string { return strings.ToLower(name) }
 // ID returns the twelve-digit account id.
 func (a *Account) ID() string { return a.id }
 
-// arn names a resource of the account.
+// arn names a resource of the account, in no region.
 func (a *Account) arn(service, resource string) string {
 	return "arn:aws:" + service + "::" + a.id + ":" + resource
 }

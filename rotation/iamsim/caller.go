@@ -17,6 +17,7 @@ type grant struct {
 	roleName      string
 	roleID        string
 	session       string
+	opened        time.Time
 	expires       time.Time // by Config.SignNow; zero: never
 }
 
@@ -25,8 +26,11 @@ type caller struct {
 	account *Account
 	user    *user // nil for role credentials
 	key     *accessKey
+	grant   *grant // nil for a user
+	keyID   string
 	arn     string
 	id      string // UserId of GetCallerIdentity
+	region  string // of the signature
 }
 
 // Principal returns the credentials of a caller that may do everything in the
@@ -44,6 +48,7 @@ func (a *Account) Principal(name string) (accessKeyID, secret string) {
 	g := &grant{
 		keyID: newKeyID(prefixLongTerm, a.id), secret: newSecret(), account: a,
 		roleName: name, roleID: newUniqueID(prefixRole), session: principalSession,
+		opened: seconds(a.sim.now()),
 	}
 	a.sim.grants[g.keyID] = g
 	return g.keyID, g.secret
@@ -88,10 +93,7 @@ func (s *Sim) holder(sig signature) (caller, string, error) {
 		if sig.token != "" || !s.signs(k, s.now()) {
 			return caller{account: account}, "", errInvalidToken()
 		}
-		return caller{
-			account: account, user: k.user, key: k,
-			arn: k.user.arn(), id: k.user.ID,
-		}, k.secret, nil
+		return k.caller(sig.region), k.secret, nil
 	}
 	g := s.grants[sig.keyID]
 	switch {
@@ -102,5 +104,8 @@ func (s *Sim) holder(sig signature) (caller, string, error) {
 	case !g.expires.IsZero() && !s.cfg.SignNow().Before(g.expires):
 		return caller{account: g.account}, "", namedError("ExpiredToken")
 	}
-	return caller{account: g.account, arn: g.arn(), id: g.roleID + ":" + g.session}, g.secret, nil
+	return caller{
+		account: g.account, grant: g, keyID: g.keyID,
+		arn: g.arn(), id: g.roleID + ":" + g.session, region: sig.region,
+	}, g.secret, nil
 }

@@ -33,14 +33,21 @@ func newCLI(t *testing.T, w *world) *awsCLI {
 	default:
 		t.Skip("the AWS CLI is not on PATH (Debian package awscli)")
 	}
-	id, secret := w.account.Principal("keybot")
+	return &awsCLI{path: path, url: w.url, env: append(clientEnv(t, w), "AWS_DEFAULT_REGION=eu-west-1", "AWS_REGION=eu-west-1")}
+}
+
+// clientEnv is the environment of a program that signs as the account's
+// principal, with nothing of AWS from the outside.
+func clientEnv(t *testing.T, w *world) []string {
+	t.Helper()
+	id, secret, _ := w.principal()
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "AWS_") })
 	none := filepath.Join(t.TempDir(), "none")
-	return &awsCLI{path: path, url: w.url, env: append(env,
-		"AWS_ACCESS_KEY_ID="+id, "AWS_SECRET_ACCESS_KEY="+secret, "AWS_DEFAULT_REGION=eu-west-1", "AWS_REGION=eu-west-1",
+	return append(env,
+		"AWS_ACCESS_KEY_ID="+id, "AWS_SECRET_ACCESS_KEY="+secret,
 		"AWS_CONFIG_FILE="+none, "AWS_SHARED_CREDENTIALS_FILE="+none,
 		"AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=", "AWS_MAX_ATTEMPTS=1", "NO_PROXY=127.0.0.1",
-	)}
+	)
 }
 
 // run runs one command and returns what it printed.
@@ -129,6 +136,15 @@ func TestAWSCLI(t *testing.T) {
 		diff(t, len(details), 5)
 	})
 	t.Run("sts", func(t *testing.T) { cliSTS(t, cli, role) })
+	t.Run("organizations", func(t *testing.T) {
+		w.AddOrganization(iamsim.Organization{Management: w.account, Members: w.members(3), EmptyPages: true})
+		listed, _ := at(cli.json(t, "organizations", "list-accounts"), "Accounts").([]any)
+		diff(t, len(listed), 4) // two pages and two empty ones, followed by the CLI
+		diff(t, at(listed, 0, "Status"), any("ACTIVE"))
+	})
+	t.Run("cloudtrail", func(t *testing.T) { cliCloudTrail(t, w, cli) })
+	t.Run("secretsmanager", func(t *testing.T) { cliSecrets(t, w, cli) })
+	t.Run("ssm", func(t *testing.T) { cliParameters(t, w, cli) })
 	t.Run("unknown action", func(t *testing.T) {
 		_, stderr, err := cli.run(t, "iam", "list-roles")
 		if err == nil || !strings.Contains(stderr, "(InvalidAction)") || !strings.Contains(stderr, "Could not find operation ListRoles for version 2010-05-08") {
@@ -177,4 +193,52 @@ func cliSTS(t *testing.T, cli *awsCLI, role string) {
 	inside.env = append(slices.Clone(cli.env),
 		"AWS_ACCESS_KEY_ID="+text("AccessKeyId"), "AWS_SECRET_ACCESS_KEY="+text("SecretAccessKey"), "AWS_SESSION_TOKEN="+text("SessionToken"))
 	diff(t, at(inside.json(t, "sts", "get-caller-identity"), "Arn"), any("arn:aws:sts::111122223333:assumed-role/keybot/sess"))
+}
+
+func cliCloudTrail(t *testing.T, w *world, cli *awsCLI) {
+	key := w.account.AddKey("c", iamsim.Key{})
+	for range 3 {
+		w.perform(t, key, iamsim.Activity{Service: "ec2", Region: "eu-west-1", UserAgent: "Terraform/1.9"})
+	}
+	found, _ := at(cli.json(t, "cloudtrail", "lookup-events", "--lookup-attributes", "AttributeKey=AccessKeyId,AttributeValue="+key), "Events").([]any)
+	diff(t, len(found), 3)
+	text, _ := at(found, 0, "CloudTrailEvent").(string)
+	diff(t, at(decodeRecord(t, text), "userAgent"), any("Terraform/1.9"))
+	made := cli.json(t, "cloudtrail", "lookup-events", "--region", "us-east-1", "--max-items", "1",
+		"--lookup-attributes", "AttributeKey=EventName,AttributeValue=CreateAccessKey")
+	diff(t, at(made, "Events", 0, "Username"), any("sandbox"))
+}
+
+func cliSecrets(t *testing.T, w *world, cli *awsCLI) {
+	made := cli.json(t, "secretsmanager", "create-secret", "--name", "app/key", "--secret-string", "one")
+	first, _ := at(made, "VersionId").(string)
+	diff(t, len(first), 36) // the CLI's own token
+	put := cli.json(t, "secretsmanager", "put-secret-value", "--secret-id", "app/key", "--secret-string", "two", "--version-stages", "AWSPENDING")
+	second, _ := at(put, "VersionId").(string)
+	cli.json(t, "secretsmanager", "update-secret-version-stage", "--secret-id", "app/key", "--version-stage", "AWSCURRENT",
+		"--remove-from-version-id", first, "--move-to-version-id", second)
+	diff(t, at(cli.json(t, "secretsmanager", "get-secret-value", "--secret-id", "app/key"), "SecretString"), any("two"))
+	stages := at(cli.json(t, "secretsmanager", "describe-secret", "--secret-id", "app/key"), "VersionIdsToStages")
+	diff(t, stages, any(map[string]any{first: []any{"AWSPREVIOUS"}, second: []any{"AWSCURRENT", "AWSPENDING"}}))
+	cli.json(t, "secretsmanager", "delete-secret", "--secret-id", "app/key", "--recovery-window-in-days", "7")
+	_, stderr, err := cli.run(t, "secretsmanager", "get-secret-value", "--secret-id", "app/key")
+	if err == nil || !strings.Contains(stderr, "(InvalidRequestException)") || !strings.Contains(stderr, "marked for deletion") {
+		t.Errorf("a deleted secret: %v, %s", err, stderr)
+	}
+	if _, ok := w.account.SecretValue("eu-west-1", "app/key", ""); ok {
+		t.Error("the deleted secret can be read")
+	}
+}
+
+func cliParameters(t *testing.T, w *world, cli *awsCLI) {
+	made := cli.json(t, "ssm", "put-parameter", "--name", "/app/key", "--value", "one", "--type", "SecureString")
+	diff(t, at(made, "Version"), any(1.0))
+	cli.json(t, "ssm", "add-tags-to-resource", "--resource-type", "Parameter", "--resource-id", "/app/key", "--tags", "Key=owner,Value=ann")
+	diff(t, at(cli.json(t, "ssm", "get-parameter", "--name", "/app/key", "--with-decryption"), "Parameter", "Value"), any("one"))
+	_, tags, _ := w.account.ParameterValue("eu-west-1", "/app/key")
+	diff(t, tags, map[string]string{"owner": "ann"})
+	_, stderr, err := cli.run(t, "ssm", "put-parameter", "--name", "/app/key", "--value", "two", "--type", "SecureString")
+	if err == nil || !strings.Contains(stderr, "(ParameterAlreadyExists)") {
+		t.Errorf("a second value: %v, %s", err, stderr)
+	}
 }

@@ -112,6 +112,7 @@ func (u *user) state(now time.Time) UserState {
 //	GET  /aws/state                                → State
 //	POST /aws/use {"account","key","service","region"} → {"ok":true} | {"ok":false,"error":"InvalidClientTokenId: …"}
 //
+// A use may also say its "event", "user_agent" and "source_ip", see [Activity].
 // A POST without the header X-Sandbox: 1, which a form of another site cannot
 // send, and any request to a Host that is not a loopback one get 403.
 func (s *Sim) Control() http.Handler {
@@ -139,7 +140,11 @@ type useResponse struct {
 
 // serveUse plays an application that uses a key.
 func (s *Sim) serveUse(w http.ResponseWriter, r *http.Request) {
-	var in struct{ Account, Key, Service, Region string }
+	var in struct {
+		Account, Key, Service, Region, Event string
+		UserAgent                            string `json:"user_agent"`
+		SourceIP                             string `json:"source_ip"`
+	}
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&in); err != nil {
 		http.Error(w, "the body is not the JSON expected", http.StatusBadRequest)
 		return
@@ -151,7 +156,8 @@ func (s *Sim) serveUse(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, useResponse{Error: "there is no account " + in.Account})
 		return
 	}
-	if err := account.Use(in.Key, in.Service, in.Region); err != nil {
+	activity := Activity{Service: in.Service, Region: in.Region, Event: in.Event, UserAgent: in.UserAgent, SourceIP: in.SourceIP}
+	if err := account.Perform(in.Key, activity); err != nil {
 		writeJSON(w, useResponse{Error: err.Error()})
 		return
 	}

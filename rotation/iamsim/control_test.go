@@ -112,6 +112,13 @@ func TestControl_Use(t *testing.T) {
 	if got := w.account.Keys("u")[0]; !got.LastUsed.Equal(start) || got.Service != "s3" {
 		t.Errorf("the key is %+v", got)
 	}
+	told := `{"account":"111122223333","key":"` + key + `","service":"ec2","event":"RunInstances","region":"eu-west-1","user_agent":"Terraform/1.9","source_ip":"198.51.100.7"}`
+	if _, got := ask(t, w.Sim, http.MethodPost, "/aws/use", told, nil); got != `{"ok":true}` {
+		t.Errorf("got %s", got)
+	}
+	if got := w.account.Events()[0]; got.Name != "RunInstances" || got.UserAgent != "Terraform/1.9" || got.SourceIP != "198.51.100.7" {
+		t.Errorf("the event is %+v", got)
+	}
 	if status, _ := ask(t, w.Sim, http.MethodGet, "/aws/use", "", nil); status != http.StatusMethodNotAllowed {
 		t.Errorf("GET answers %d", status)
 	}

@@ -23,7 +23,8 @@ type Fault struct {
 	Apply bool
 	// Code is the error code to answer, such as "Throttling", "AccessDenied",
 	// "ServiceFailure", "LimitExceeded" or "ReportInProgress", with the HTTP
-	// status and message that AWS has for it.
+	// status and message that AWS has for it. A JSON service answers its own name
+	// of a common one, for instance "ThrottlingException".
 	Code string
 	// Message replaces the usual message of Code.
 	Message string
@@ -105,9 +106,12 @@ func (rq *request) userName() string {
 	return ""
 }
 
-// resource is the ARN that a denial names: the user's if there is one. The lock
-// is held.
+// resource is the ARN that a denial names: the user's if there is one, and any
+// for the services that have no users. The lock is held.
 func (rq *request) resource() string {
+	if rq.api.speaksJSON() {
+		return "*"
+	}
 	if u := rq.account.user(rq.userName()); u != nil {
 		return u.arn()
 	}
@@ -168,6 +172,10 @@ func (x *exchange) spoil(rq *request, f *Fault, answer reply) reply {
 	}
 	x.sim.mu.Lock()
 	e := f.apiError(rq, x.api)
+	if !f.Apply && e != nil {
+		rq.now = x.sim.now()
+		rq.trace(e)
+	}
 	x.sim.mu.Unlock()
 	if e == nil {
 		x.call.Code = "Status" + strconv.Itoa(f.Status)
@@ -180,12 +188,8 @@ func (x *exchange) spoil(rq *request, f *Fault, answer reply) reply {
 // carried out there is none, and the client sees the start of the envelope.
 func (x *exchange) truncated(rq *request, answer reply) reply {
 	if answer.status != http.StatusOK {
-		text, err := successXML(x.api.namespace, rq.op, x.requestID, nil)
-		if err != nil {
-			return x.failure(err)
-		}
-		answer = reply{status: http.StatusOK, body: text}
 		x.call.Code = ""
+		answer = x.success(rq.op, nil)
 	}
 	answer.truncate = true
 	return answer

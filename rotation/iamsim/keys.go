@@ -71,6 +71,14 @@ func (k *accessKey) status() string {
 	return statusActive
 }
 
+// caller is the key's user, signing for a region.
+func (k *accessKey) caller(region string) caller {
+	return caller{
+		account: k.user.account, user: k.user, key: k, keyID: k.id,
+		arn: k.user.arn(), id: k.user.ID, region: region,
+	}
+}
+
 // signs reports whether the key is accepted for signing, given how long changes
 // take to reach every endpoint. The lock is held.
 func (s *Sim) signs(k *accessKey, now time.Time) bool {
@@ -229,16 +237,10 @@ func (k *accessKey) view(now time.Time) KeyView {
 // Use plays an application that signs a request to a service with this key now,
 // which moves its last use. The error is what AWS would answer: for a key that is
 // unknown, inactive, deleted or not yet visible it reads "InvalidClientTokenId: …".
+//
+// It is [Account.Perform] of the operation that is usual for the service.
 func (a *Account) Use(keyID, service, region string) error {
-	a.sim.mu.Lock()
-	defer a.sim.mu.Unlock()
-	k := a.sim.keys[keyID]
-	if k == nil || k.user.account != a || !a.sim.signs(k, a.sim.now()) {
-		return errInvalidToken()
-	}
-	a.sim.noteUse(k, service, region)
-	a.sim.touch()
-	return nil
+	return a.Perform(keyID, Activity{Service: service, Region: region})
 }
 
 // key finds a key of the account that is not deleted, or nil. The lock is held.

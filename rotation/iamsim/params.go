@@ -21,13 +21,18 @@ var (
 // request is one authenticated call of an operation. Operations run with the
 // lock held.
 type request struct {
-	sim     *Sim
-	op      string
-	caller  caller
-	account *Account
-	params  url.Values
-	now     time.Time
-	touched string // id of the key that the operation made
+	sim       *Sim
+	api       *api
+	op        string
+	caller    caller
+	account   *Account
+	params    url.Values // of the Query protocol; nil otherwise
+	body      []byte
+	requestID string
+	origin    origin
+	now       time.Time
+	touched   string         // id of the key that the operation made
+	elements  map[string]any // responseElements of its event
 }
 
 // required returns a parameter that must be there and not be empty.
@@ -142,9 +147,7 @@ func paginate[T any](rq *request, items []T, key func(T) string) ([]T, page, err
 	if err != nil {
 		return nil, page{}, err
 	}
-	if limit := rq.sim.cfg.PageSize; limit > 0 {
-		size = min(size, limit)
-	}
+	size = rq.sim.capped(size)
 	after, err := rq.marker()
 	if err != nil {
 		return nil, page{}, err
@@ -156,6 +159,14 @@ func paginate[T any](rq *request, items []T, key func(T) string) ([]T, page, err
 		return items, page{}, nil
 	}
 	return items[:size], page{IsTruncated: true, Marker: rq.encodeMarker(key(items[size-1]))}, nil
+}
+
+// capped is the size of a page of which a client wants so much at most.
+func (s *Sim) capped(size int) int {
+	if s.cfg.PageSize > 0 {
+		return min(size, s.cfg.PageSize)
+	}
+	return size
 }
 
 // itemsAfter drops the items up to and including a position, which need not
@@ -176,10 +187,16 @@ func (rq *request) marker() (string, error) {
 	if text == "" {
 		return "", nil
 	}
-	raw, err := base64.RawURLEncoding.DecodeString(text)
-	op, position, ok := strings.Cut(string(raw), "\x00")
-	if err != nil || !ok || op != rq.op || position == "" {
+	position, ok := rq.decodeMarker(text)
+	if !ok {
 		return "", errValidation("Invalid Marker: it was not made by %s", rq.op)
 	}
 	return position, nil
+}
+
+// decodeMarker reads a position that this operation has made.
+func (rq *request) decodeMarker(text string) (position string, ok bool) {
+	raw, err := base64.RawURLEncoding.DecodeString(text)
+	op, position, ok := strings.Cut(string(raw), "\x00")
+	return position, err == nil && ok && op == rq.op && position != ""
 }

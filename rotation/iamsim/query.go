@@ -15,20 +15,25 @@ import (
 // maxBody is the most bytes of a request that are read.
 const maxBody = 1 << 20
 
-// api is one of the two services, told apart by the Version parameter.
+// api is one service. Those of the Query protocol are told apart by the Version
+// parameter and have a namespace; those of the JSON protocol are told apart by
+// their operation and have neither.
 type api struct {
 	service, version, namespace string
+	internal                    string // error code of a fault of a JSON service
+	global                      bool   // its events are those of eventHome
 	operations                  map[string]operation
 }
 
 // operation carries out one action with the lock held. A nil result has no
-// Result element.
+// Result element, or is an empty JSON object.
 type operation func(*request) (result any, err error)
 
 var iamAPI = &api{
 	service:   "iam",
 	version:   "2010-05-08",
 	namespace: "https://iam.amazonaws.com/doc/2010-05-08/",
+	global:    true,
 	operations: map[string]operation{
 		"CreateAccessKey":                createAccessKey,
 		"CreateUser":                     createUser,
@@ -138,17 +143,11 @@ type exchange struct {
 // is armed for it.
 func (x *exchange) answer() reply {
 	x.api = iamAPI
-	params, body, err := readParams(x.request)
+	rq, err := x.read()
 	if err != nil {
 		return x.failure(err)
 	}
-	if target := x.request.Header.Get("X-Amz-Target"); target != "" {
-		return x.unknownTarget(target)
-	}
-	x.api = apiOf(params, x.request)
-	x.call.Op = params.Get("Action")
-	x.call.UserName, x.call.AccessKeyId = params.Get("UserName"), params.Get("AccessKeyId")
-	who, err := x.sim.authenticate(x.request, body, x.api.service)
+	who, err := x.sim.authenticate(x.request, rq.body, x.api.service)
 	if who.account != nil {
 		x.call.Account = who.account.id
 	}
@@ -156,37 +155,81 @@ func (x *exchange) answer() reply {
 		return x.failure(err)
 	}
 	x.call.Caller = who.arn
-	rq := &request{sim: x.sim, op: x.call.Op, caller: who, account: who.account, params: params}
+	rq.caller, rq.account = who, who.account
 	if f := x.sim.takeFault(rq); f != nil {
 		return x.faulty(rq, f)
 	}
 	return x.run(rq)
 }
 
-// run carries the operation out and words its outcome.
-func (x *exchange) run(rq *request) reply {
+// read finds out what is asked for, and of which service.
+func (x *exchange) read() (*request, error) {
+	target := x.request.Header.Get("X-Amz-Target")
+	if target != "" {
+		x.api, x.call.Op = apiOfTarget(target)
+	}
+	body, err := readBody(x.request)
+	if err != nil {
+		return nil, err
+	}
+	rq := &request{sim: x.sim, body: body, requestID: x.requestID, origin: originOf(x.request)}
+	if target == "" {
+		if rq.params, err = readParams(x.request, body); err != nil {
+			return nil, err
+		}
+		x.api = apiOf(rq.params, x.request)
+		x.call.Op = rq.params.Get("Action")
+		x.call.UserName, x.call.AccessKeyId = rq.params.Get("UserName"), rq.params.Get("AccessKeyId")
+	} else if x.api == unknownAPI {
+		return nil, errUnknownOperation(target)
+	}
+	rq.api, rq.op = x.api, x.call.Op
+	return rq, nil
+}
+
+// operation finds the code of what is asked for.
+func (rq *request) operation() (operation, error) {
+	run := rq.api.operations[rq.op]
 	version := rq.params.Get("Version")
-	run := x.api.operations[rq.op]
 	switch {
 	case rq.op == "":
-		return x.failure(&apiError{"MissingAction", "The request is missing an action or a required parameter.", http.StatusBadRequest})
-	case run == nil || version != x.api.version:
-		return x.failure(errInvalidAction(rq.op, cmp.Or(version, "NO_VERSION_SPECIFIED")))
+		return nil, &apiError{"MissingAction", "The request is missing an action or a required parameter.", http.StatusBadRequest}
+	case run == nil || version != rq.api.version:
+		return nil, errInvalidAction(rq.op, cmp.Or(version, "NO_VERSION_SPECIFIED"))
+	}
+	return run, nil
+}
+
+// run carries the operation out and words its outcome.
+func (x *exchange) run(rq *request) reply {
+	operate, err := rq.operation()
+	if err != nil {
+		return x.failure(err)
 	}
 	x.sim.mu.Lock()
 	rq.now = x.sim.now()
-	result, err := run(rq)
+	result, err := operate(rq)
+	rq.trace(err)
 	x.sim.mu.Unlock()
 	if err != nil {
 		return x.failure(err)
 	}
 	x.call.Applied = true
 	x.call.AccessKeyId = cmp.Or(rq.touched, x.call.AccessKeyId)
-	text, err := successXML(x.api.namespace, rq.op, x.requestID, result)
-	if err != nil {
-		return x.failure(fmt.Errorf("encode the answer to %s: %w", rq.op, err))
+	return x.success(rq.op, result)
+}
+
+// success words the outcome of an operation that went well.
+func (x *exchange) success(op string, result any) reply {
+	encode := x.api.successXML
+	if x.api.speaksJSON() {
+		encode = successJSON
 	}
-	return reply{status: http.StatusOK, body: text}
+	body, err := encode(op, x.requestID, result)
+	if err != nil {
+		return x.failure(fmt.Errorf("encode the answer to %s: %w", op, err))
+	}
+	return reply{status: http.StatusOK, contentType: x.api.contentType(), body: body}
 }
 
 // failure words an error as AWS does; one that AWS does not know is a
@@ -197,52 +240,51 @@ func (x *exchange) failure(err error) reply {
 		x.sim.log.Error("answer failed", "op", x.call.Op, "err", err)
 		e = namedError("ServiceFailure")
 	}
+	encode := x.api.errorXML
+	if x.api.speaksJSON() {
+		e, encode = e.forJSON(x.api), errorJSON
+	}
 	x.call.Code = e.Code
-	text, err := errorXML(x.api.namespace, x.requestID, e)
+	body, err := encode(x.requestID, e)
 	if err != nil {
 		x.sim.log.Error("error envelope failed", "op", x.call.Op, "err", err)
 	}
-	return reply{status: e.Status, body: text}
+	return reply{status: e.Status, contentType: x.api.contentType(), body: body}
 }
 
-// unknownTarget answers a call of a service with a JSON protocol, none of which
-// is here, in words that its client can read.
-func (x *exchange) unknownTarget(target string) reply {
-	x.call.Op, x.call.Code = target, "UnknownOperationException"
-	return reply{
-		status: http.StatusBadRequest, contentType: "application/x-amz-json-1.1",
-		body: []byte(`{"__type":"UnknownOperationException","message":"The simulator serves IAM and STS only"}`),
-	}
-}
-
-// readParams reads the parameters from the query string and, for a POST, from
-// the form in the body, which it returns as received.
-func readParams(r *http.Request) (url.Values, []byte, error) {
+// readBody reads the body of a request as received.
+func readBody(r *http.Request) ([]byte, error) {
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
-		return nil, nil, &apiError{"InvalidAction", "The Query protocol takes GET and POST only", http.StatusMethodNotAllowed}
+		return nil, &apiError{"InvalidAction", "The Query protocol takes GET and POST only", http.StatusMethodNotAllowed}
 	}
 	body, err := io.ReadAll(io.LimitReader(bodyOf(r), maxBody+1))
 	switch {
 	case err != nil:
-		return nil, nil, &apiError{"MalformedInput", "The request body could not be read", http.StatusBadRequest}
+		return nil, &apiError{"MalformedInput", "The request body could not be read", http.StatusBadRequest}
 	case len(body) > maxBody:
-		return nil, nil, &apiError{"MalformedInput", "The request body is too large", http.StatusRequestEntityTooLarge}
+		return nil, &apiError{"MalformedInput", "The request body is too large", http.StatusRequestEntityTooLarge}
 	}
+	return body, nil
+}
+
+// readParams reads the parameters from the query string and, for a POST, from
+// the form in the body.
+func readParams(r *http.Request, body []byte) (url.Values, error) {
 	params, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, nil, &apiError{"MalformedQueryString", "The query string contains a syntax error.", http.StatusBadRequest}
+		return nil, &apiError{"MalformedQueryString", "The query string contains a syntax error.", http.StatusBadRequest}
 	}
 	if r.Method == http.MethodGet {
-		return params, body, nil
+		return params, nil
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
-		return nil, nil, &apiError{"MalformedInput", "The form in the request body contains a syntax error.", http.StatusBadRequest}
+		return nil, &apiError{"MalformedInput", "The form in the request body contains a syntax error.", http.StatusBadRequest}
 	}
 	for name, values := range form {
 		params[name] = append(params[name], values...)
 	}
-	return params, body, nil
+	return params, nil
 }
 
 // bodyOf returns the body of a request, which a client request may lack.

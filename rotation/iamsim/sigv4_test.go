@@ -27,8 +27,10 @@ const (
 // right one.
 type signed struct {
 	method, form, region, service string
+	target                        string // X-Amz-Target of a JSON service
 	at                            time.Time
 	change                        func(*http.Request) // after signing
+	answer                        func(http.Header)   // sees the answer's
 }
 
 // send signs a request with the SDK's signer and returns the answer.
@@ -49,6 +51,10 @@ func (w *world) send(t *testing.T, id, secret string, s signed) (status int, bod
 	}
 	r := must(http.NewRequestWithContext(t.Context(), s.method, url, strings.NewReader(payload)))(t)
 	r.Header.Set("Content-Type", formType)
+	if s.target != "" {
+		r.Header.Set("Content-Type", "application/x-amz-json-1.1")
+		r.Header.Set("X-Amz-Target", s.target)
+	}
 	digest := sha256.Sum256([]byte(payload))
 	credentials := aws.Credentials{AccessKeyID: id, SecretAccessKey: secret}
 	if err := v4.NewSigner().SignHTTP(t.Context(), credentials, r, hex.EncodeToString(digest[:]), s.service, s.region, s.at); err != nil {
@@ -59,6 +65,9 @@ func (w *world) send(t *testing.T, id, secret string, s signed) (status int, bod
 	}
 	response := must(http.DefaultClient.Do(r))(t)
 	defer response.Body.Close()
+	if s.answer != nil {
+		s.answer(response.Header)
+	}
 	return response.StatusCode, string(must(io.ReadAll(response.Body))(t))
 }
 
@@ -115,7 +124,7 @@ func TestSignature_Refusals(t *testing.T) {
 		{name: "action of the other service", mutate: func(s *signed) { s.form = "Action=ListUsers&Version=2011-06-15" }, status: 400, want: "<Code>InvalidAction</Code>"},
 		{name: "not a form", mutate: func(s *signed) { s.form = "%zz" }, status: 400, want: "<Code>MalformedInput</Code>"},
 		{name: "JSON service", status: 400, want: `"__type":"UnknownOperationException"`, mutate: func(s *signed) {
-			s.change = func(r *http.Request) { r.Header.Set("X-Amz-Target", "AWSOrganizationsV20161128.ListAccounts") }
+			s.change = func(r *http.Request) { r.Header.Set("X-Amz-Target", "TrentService.Encrypt") }
 		}},
 		{name: "PUT", mutate: func(s *signed) { s.method = http.MethodPut }, status: 405, want: "<ErrorResponse"},
 		{name: "too large", mutate: func(s *signed) { s.form = identityForm + strings.Repeat("x", 1<<20) }, status: 413, want: "too large"},

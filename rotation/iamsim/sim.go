@@ -33,8 +33,14 @@ type Config struct {
 	// ReportDelay is the time from STARTED to COMPLETE of a credential report.
 	// Zero: the report is there at the next request.
 	ReportDelay time.Duration
-	// PageSize caps every page below what the client asked for, which IAM is
-	// free to do. Zero: as AWS, 100 unless MaxItems says otherwise.
+	// EventLag is how long an event stays invisible to LookupEvents. Zero: it shows
+	// at once. AWS says about five minutes.
+	EventLag time.Duration
+	// LookupsPerSecond is how often an account may call LookupEvents in a region
+	// before it is throttled, by SignNow. Zero: as often as it likes; AWS: 2.
+	LookupsPerSecond int
+	// PageSize caps every page below what the client asked for, which AWS is
+	// free to do. Zero: as AWS, for IAM 100 unless MaxItems says otherwise.
 	PageSize int
 }
 
@@ -52,6 +58,7 @@ type Sim struct {
 	calls    []Call
 	secrets  []string
 	version  uint64
+	serial   uint64 // of the last event
 	next     chan struct{}
 }
 
@@ -148,7 +155,7 @@ type Call struct {
 	Account string
 	// UserName and AccessKeyId are what the request was about, as sent. After a
 	// CreateAccessKey that took effect AccessKeyId is the new key's.
-	UserName, AccessKeyId string
+	UserName, AccessKeyId string //nolint:revive,staticcheck // the parameter's name on the wire
 	// Caller is the ARN of who signed; empty if the signature was refused.
 	Caller string
 	// Status is the HTTP status answered; zero if the connection was cut.

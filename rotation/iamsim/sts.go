@@ -102,6 +102,10 @@ func assumeRole(rq *request) (any, error) {
 	result.AssumedRoleUser.AssumedRoleID = r.id + ":" + session
 	result.AssumedRoleUser.Arn = g.arn()
 	result.SourceIdentity = rq.params.Get("SourceIdentity")
+	rq.elements = map[string]any{
+		"credentials":     map[string]any{"accessKeyId": g.keyID, "expiration": trailTime(g.expires)},
+		"assumedRoleUser": map[string]any{"assumedRoleId": r.id + ":" + session, "arn": g.arn()},
+	}
 	return result, nil
 }
 
@@ -121,7 +125,7 @@ func (rq *request) trustingRole() (*Account, *role, error) {
 		return nil, nil, errConstraint("externalId", externalID, `Member must satisfy regular expression pattern: [\w+=,.@:\/-]{2,1224}`)
 	}
 	account := rq.sim.account(parts[1])
-	if account != nil {
+	if account != nil && !account.shut() {
 		if r := account.roles[fold(parts[2])]; r != nil && (r.externalID == "" || r.externalID == externalID) {
 			return account, r, nil
 		}
@@ -160,7 +164,7 @@ func (s *Sim) openSession(account *Account, r *role, session string, lifetime ti
 	g := &grant{
 		keyID: newKeyID(prefixTemporary, account.id), secret: newSecret(), token: newSessionToken(),
 		account: account, roleName: r.name, roleID: r.id,
-		session: session, expires: now.Add(lifetime),
+		session: session, opened: seconds(s.now()), expires: now.Add(lifetime),
 	}
 	s.grants[g.keyID] = g
 	return g

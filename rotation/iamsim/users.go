@@ -101,6 +101,9 @@ func createUser(rq *request) (any, error) {
 	for _, t := range tags {
 		u.setTag(t)
 	}
+	rq.elements = map[string]any{"user": map[string]any{
+		"path": u.Path, "userName": u.Name, "userId": u.ID, "arn": u.arn(), "createDate": trailTime(u.Created),
+	}}
 	return userResult{u.xmlTagged()}, nil
 }
 

@@ -43,10 +43,10 @@ type errorBody struct {
 
 // successXML is the envelope of an operation that went well. A nil result means
 // an operation without output, which has no Result element.
-func successXML(namespace, op, requestID string, result any) ([]byte, error) {
+func (a *api) successXML(op, requestID string, result any) ([]byte, error) {
 	var buf bytes.Buffer
 	enc := xml.NewEncoder(&buf)
-	root := element(namespace, op+"Response")
+	root := element(a.namespace, op+"Response")
 	if err := enc.EncodeToken(root); err != nil {
 		return nil, err
 	}
@@ -66,9 +66,9 @@ func successXML(namespace, op, requestID string, result any) ([]byte, error) {
 }
 
 // errorXML is the envelope of a failure.
-func errorXML(namespace, requestID string, e *apiError) ([]byte, error) {
+func (a *api) errorXML(requestID string, e *apiError) ([]byte, error) {
 	return xml.Marshal(errorResponse{
-		XMLName:   xml.Name{Space: namespace, Local: "ErrorResponse"},
+		XMLName:   xml.Name{Space: a.namespace, Local: "ErrorResponse"},
 		Error:     errorBody{Type: e.kind(), Code: e.Code, Message: e.Message},
 		RequestID: requestID,
 	})

@@ -62,8 +62,8 @@ var paces = map[string]struct {
 	burst int
 }{
 	"post":   {time.Second, 4},
-	"edit":   {time.Minute / 50, 10},
-	"delete": {time.Minute / 50, 10},
+	"edit":   {time.Minute / 50, 25},
+	"delete": {time.Minute / 50, 25},
 }
 
 // pace waits until the call may be made: one limiter for each way of calling, and for posting one in each channel.

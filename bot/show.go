@@ -60,11 +60,19 @@ func (b *Bot) show(ctx context.Context) error {
 		if err != nil {
 			return nil
 		}
+		select { // an effect that follows a decision at once is shown with it
+		case <-ctx.Done():
+			return nil
+		case <-time.After(coalesce):
+		}
 		for _, id := range ids {
 			b.showOne(ctx, id)
 		}
 	}
 }
+
+// coalesce is how long changes are gathered before they are shown.
+const coalesce = 150 * time.Millisecond
 
 // again is when a message that could not be sent is tried again: soon if the failure may pass, later if somebody must mend it.
 const (

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/agnivade/levenshtein"
+
 	"github.com/keyturner/keyturner/rotation"
 )
 
@@ -37,7 +39,7 @@ func unknownCommand(text string) message {
 	first, _, _ := strings.Cut(tidy(strings.ToLower(text)), " ")
 	first = clip(first, 50)
 	for _, c := range commands {
-		if c.word != "" && distance(first, c.word) <= 2 {
+		if c.word != "" && levenshtein.ComputeDistance(first, c.word) <= 2 {
 			return plain(said + " Did you mean " + typedCommand(c.word) + "?")
 		}
 	}
@@ -46,28 +48,6 @@ func unknownCommand(text string) message {
 		all = append(all, typedCommand(c.word)+" to "+c.what)
 	}
 	return plain(said + " Type " + strings.Join(all, ", or ") + ".")
-}
-
-// distance counts the letters to insert, delete or change to make b of a.
-func distance(a, b string) int {
-	from, to := []rune(a), []rune(b)
-	row := make([]int, len(to)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i, x := range from {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j, y := range to {
-			change := diagonal
-			if x != y {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, diagonal+1)
-		}
-	}
-	return row[len(to)]
 }
 
 // maxStatus bounds how many rotations a status lists.

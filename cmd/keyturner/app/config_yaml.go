@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/agnivade/levenshtein"
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
@@ -327,30 +328,9 @@ func nearest(name string, names []string) string {
 	best, distance := "", 3
 	name = strings.ReplaceAll(strings.ToLower(name), "-", "_")
 	for _, known := range names {
-		if d := edits(name, known); d < distance && d < (len(known)+1)/2 {
+		if d := levenshtein.ComputeDistance(name, known); d < distance && d < (len(known)+1)/2 {
 			best, distance = known, d
 		}
 	}
 	return best
-}
-
-// edits is the Levenshtein distance between a and b in bytes.
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

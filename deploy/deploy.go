@@ -20,6 +20,11 @@ type Manifest struct {
 	OAuthConfig struct {
 		Scopes struct{ Bot []string }
 	} `yaml:"oauth_config"`
+	Settings struct {
+		EventSubscriptions struct {
+			BotEvents []string `yaml:"bot_events"`
+		} `yaml:"event_subscriptions"`
+	}
 }
 
 // SlackManifest reads the manifest.
@@ -30,6 +35,9 @@ func SlackManifest() (Manifest, error) {
 	}
 	return m, nil
 }
+
+// Events are what the app is told of; never nil.
+func (m Manifest) Events() []string { return append([]string{}, m.Settings.EventSubscriptions.BotEvents...) }
 
 // Commands are the slash commands.
 func (m Manifest) Commands() []string {

@@ -37,7 +37,7 @@ func command() *cobra.Command {
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			s.logs = cmd.ErrOrStderr()
+			s.logs, s.applications = cmd.ErrOrStderr(), true
 			w, err := newWorld(cmd.Context(), s)
 			if err != nil {
 				return err

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -182,10 +183,17 @@ func (p player) awaitStatus(ctx context.Context, user, key, status string) error
 
 // awaitSecret waits until the member sees a message that holds a secret AWS has handed out.
 func (p player) awaitSecret(ctx context.Context, member string) (slacksim.Message, error) {
-	return p.await(ctx, member, dm, "the secret", func(m slacksim.Message) bool {
+	shows := func(text []byte) bool {
+		return slices.ContainsFunc(p.w.aws.Secrets(), func(s string) bool { return holds(text, s) })
+	}
+	m, err := p.await(ctx, member, dm, "the secret", func(m slacksim.Message) bool {
 		blocks, err := json.Marshal(m.Blocks)
-		return err == nil && slices.ContainsFunc(p.w.aws.Secrets(), func(s string) bool { return holds(blocks, s) })
+		return err == nil && shows(blocks)
 	})
+	if err == nil && shows([]byte(m.Text)) {
+		err = errors.New("the secret is in the text that a notification shows")
+	}
+	return m, err
 }
 
 var (

@@ -226,7 +226,7 @@ func TestStory_UserRecreatedMeanwhile(t *testing.T) {
 	s.w.skip(25 * time.Hour)
 	s.click(ana, dm, "confirm", "ci-deploy")
 	s.told(ana, dm, "another")
-	s.click(carol, "key-approvals", "close", "ci-deploy")
+	s.click(carol, "key-approvals", "close", "ci-deploy", "stuck")
 	_, err := s.modal(s.ctx, carol, "Close the rotation", nil)
 	s.must(err)
 	if _, err := s.w.slack.As(carol).Submit(s.ctx, map[string]string{"reason": "the user was made anew"}); err != nil {
@@ -246,7 +246,7 @@ func TestStory_AWSDeniesInTheMiddleAndIsMended(t *testing.T) {
 	s.w.skip(25 * time.Hour)
 	s.w.aws.Fail("UpdateAccessKey", iamsim.Fault{Code: "AccessDenied", Times: 1})
 	s.click(ana, dm, "confirm", "ci-deploy")
-	s.click(carol, "key-approvals", "approve", "ci-deploy")
+	s.click(carol, "key-approvals", "approve", "Deactivate the old key of ci-deploy")
 	s.see(carol, "key-approvals", "stuck", "permitted")
 	s.click(dave, "key-approvals", "try-again", "ci-deploy")
 	s.must(s.awaitStatus(s.ctx, "ci-deploy", old.ID, "Inactive"))

@@ -65,23 +65,23 @@ type seededKey struct {
 	inactive  bool
 }
 
-// seed shows every finding at least once.
+// seed shows every finding at least once. application is what runs as the user.
 var seed = []struct {
-	name, owner string
-	keys        []seededKey
+	name, owner, application string
+	keys                     []seededKey
 }{
-	{"ci-deploy", ana, []seededKey{{age: 91 * day, used: 2 * time.Hour, service: "s3"}}},
-	{"ana-laptop", ana, []seededKey{{age: 12 * day, used: 2 * time.Hour, service: "ec2"}}},
-	{"data-import", ana, []seededKey{{age: 60 * day}}},
-	{"web-frontend", ana, []seededKey{{age: 200 * day, used: 3 * time.Hour, service: "s3"}, {age: 20 * day, used: time.Hour, service: "s3"}}},
-	{"reporting", ben, []seededKey{{age: 75 * day, used: 26 * time.Hour, service: "athena"}}},
-	{"legacy-billing", ben, []seededKey{{age: 400 * day, used: 70 * time.Hour, service: "dynamodb"}}},
-	{"image-scanner", ben, []seededKey{{age: 120 * day, used: 5 * time.Hour, service: "ecr"}, {age: 500 * day, used: 300 * day, service: "ecr", inactive: true}}},
-	{"mobile-push", ben, []seededKey{{age: 30 * day, used: 40 * time.Minute, service: "sns"}}},
-	{"ses-smtp-user.news", ben, []seededKey{{age: 50 * day, used: 6 * time.Hour, service: "ses"}}},
-	{"metrics-export", carol, []seededKey{{age: 95 * day, used: 8 * time.Hour, service: "cloudwatch"}}},
-	{"nightly-cron", "", []seededKey{{age: 180 * day, used: 10 * time.Hour, service: "s3"}}},
-	{"backup-agent", carol, []seededKey{{age: 300 * day, used: 9 * time.Hour, service: "s3"}}},
+	{"ci-deploy", ana, "build server", []seededKey{{age: 91 * day, used: 2 * time.Hour, service: "s3"}}},
+	{"ana-laptop", ana, "command line of Ana", []seededKey{{age: 12 * day, used: 2 * time.Hour, service: "ec2"}}},
+	{"data-import", ana, "", []seededKey{{age: 60 * day}}},
+	{"web-frontend", ana, "web shop", []seededKey{{age: 200 * day, used: 3 * time.Hour, service: "s3"}, {age: 20 * day, used: time.Hour, service: "s3"}}},
+	{"reporting", ben, "monthly reports", []seededKey{{age: 75 * day, used: 26 * time.Hour, service: "athena"}}},
+	{"legacy-billing", ben, "billing run", []seededKey{{age: 400 * day, used: 70 * time.Hour, service: "dynamodb"}}},
+	{"image-scanner", ben, "image scanner", []seededKey{{age: 120 * day, used: 5 * time.Hour, service: "ecr"}, {age: 500 * day, used: 300 * day, service: "ecr", inactive: true}}},
+	{"mobile-push", ben, "push gateway", []seededKey{{age: 30 * day, used: 40 * time.Minute, service: "sns"}}},
+	{"ses-smtp-user.news", ben, "newsletter", []seededKey{{age: 50 * day, used: 6 * time.Hour, service: "ses"}}},
+	{"metrics-export", carol, "metrics exporter", []seededKey{{age: 95 * day, used: 8 * time.Hour, service: "cloudwatch"}}},
+	{"nightly-cron", "", "nightly batch", []seededKey{{age: 180 * day, used: 10 * time.Hour, service: "s3"}}},
+	{"backup-agent", carol, "backup appliance", []seededKey{{age: 300 * day, used: 9 * time.Hour, service: "s3"}}},
 }
 
 func seedAWS(s *iamsim.Sim, now time.Time) *iamsim.Account {
@@ -99,7 +99,7 @@ func seedAWS(s *iamsim.Sim, now time.Time) *iamsim.Account {
 		for _, k := range u.keys {
 			key := iamsim.Key{Created: now.Add(-k.age), Inactive: k.inactive}
 			if k.used > 0 {
-				key.LastUsed, key.Service, key.Region = now.Add(-k.used), k.service, "eu-west-1"
+				key.LastUsed, key.Service, key.Region = now.Add(-k.used), k.service, region
 			}
 			a.AddKey(u.name, key)
 		}

@@ -27,10 +27,15 @@ type story struct {
 // be.
 func begin(t *testing.T) *story {
 	t.Helper()
+	return beginWith(t, settings{})
+}
+
+// beginWith starts a world with settings of its own, at addresses of its own.
+func beginWith(t *testing.T, set settings) *story {
+	t.Helper()
 	s := &story{t: t, ctx: t.Context(), logs: &locked{}}
-	w, err := newWorld(t.Context(), settings{
-		page: "127.0.0.1:0", slack: "127.0.0.1:0", aws: "127.0.0.1:0", data: t.TempDir(), logs: s.logs,
-	})
+	set.page, set.slack, set.aws, set.data, set.logs = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", t.TempDir(), s.logs
+	w, err := newWorld(t.Context(), set)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +132,7 @@ func (s *story) graced(user string) (old, fresh iamsim.KeyView) {
 	s.use(fresh.ID)
 	s.w.skip(25 * time.Hour)
 	s.click(ana, dm, "confirm", user)
-	s.click(dave, "key-approvals", "approve", user)
+	s.click(dave, "key-approvals", "approve", "Deactivate the old key of "+user)
 	s.must(s.awaitStatus(s.ctx, user, old.ID, "Inactive"))
 	s.offer(ana, dm, "reactivate", user)
 	return old, fresh

@@ -71,7 +71,7 @@ func (g *guide) tell(ctx context.Context) error {
 
 		g.chapter("Ana asks for a new key"),
 		g.asks(ana, user),
-		g.hears(ana, dm, user),
+		g.hears(ana, dm, "Key rotation for "+user),
 		g.does(ana, "tries to approve her own request", func(ctx context.Context) error {
 			_, err := g.clicks(ctx, ana, "key-approvals", "approve", user)
 			return err
@@ -148,9 +148,9 @@ func (g *guide) tell(ctx context.Context) error {
 		g.chapter("The grace is over"),
 		g.saw("Seven days pass. Nobody misses the old key."),
 		g.passes(7*day+time.Hour),
-		g.hears(dave, "key-approvals", "delete"),
+		g.hears(dave, "key-approvals", "Delete the old key"),
 		g.does(dave, "clicks Delete, and confirms it", func(ctx context.Context) error {
-			_, err := g.clicks(ctx, dave, "key-approvals", "approve", user)
+			_, err := g.clicks(ctx, dave, "key-approvals", "approve", "Delete the old key of "+user)
 			return err
 		}),
 		g.quietly(func(ctx context.Context) error { return g.awaitStatus(ctx, user, old.ID, "") }),
@@ -276,7 +276,7 @@ func (g *guide) confirmsAndIsApproved(approver, user, old string) step {
 				return err
 			}),
 			g.does(approver, "reads the evidence, clicks Deactivate, and confirms it", func(ctx context.Context) error {
-				_, err := g.clicks(ctx, approver, "key-approvals", "approve", user)
+				_, err := g.clicks(ctx, approver, "key-approvals", "approve", "Deactivate the old key of "+user)
 				return err
 			}),
 			g.quietly(func(ctx context.Context) error {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,7 @@ type settings struct {
 	page, slack, aws string // addresses to listen at; empty page: no page
 	data             string // folder of the bbolt file; empty: a temporary one, removed at the end
 	logs             io.Writer
+	applications     bool // run applications that keep using their keys
 }
 
 // world is one running sandbox: simulated Slack, simulated AWS, the real app between them, and the page.
@@ -35,8 +37,13 @@ type world struct {
 	slack   *slacksim.Sim
 	aws     *iamsim.Sim
 	account *iamsim.Account
-	app     *app.App
+	power   *power
+	faults  *faults
+	changes *changes // of what is neither in Slack nor in AWS
 
+	applications *applications
+
+	name                      string // tells this world from one that runs later
 	pageURL, slackURL, awsURL string
 	storePath                 string
 
@@ -52,7 +59,7 @@ type server struct {
 
 // newWorld listens and wires everything; run serves. Close it in any case.
 func newWorld(ctx context.Context, s settings) (_ *world, err error) {
-	w := &world{clock: &clock{}}
+	w := &world{clock: &clock{}, changes: newChanges(), name: rand.Text(), applications: &applications{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.close())
@@ -64,13 +71,18 @@ func newWorld(ctx context.Context, s settings) (_ *world, err error) {
 		return nil, err
 	}
 	w.slack = slacksim.New(slacksim.Config{
-		Now: w.clock.now, TeamName: "Acme", Scopes: manifest.OAuthConfig.Scopes.Bot, Commands: manifest.Commands(),
+		Now: w.clock.now, TeamName: "Acme", Scopes: manifest.OAuthConfig.Scopes.Bot, Commands: manifest.Commands(), Events: manifest.Events(),
 	})
 	w.aws = iamsim.New(iamsim.Config{Now: w.clock.now})
 	seedSlack(w.slack)
 	w.account = seedAWS(w.aws, w.clock.now())
 
-	if w.slackURL, err = w.listen(s.slack, w.slack); err != nil {
+	if s.applications {
+		w.applications = newApplications(w.aws, w.account, w.changes)
+	}
+
+	slackDoor := newDoor(w.slack, w.slack.CutSockets)
+	if w.slackURL, err = w.listen(s.slack, slackDoor); err != nil {
 		return nil, err
 	}
 	if w.awsURL, err = w.listen(s.aws, w.aws); err != nil {
@@ -93,7 +105,7 @@ func newWorld(ctx context.Context, s settings) (_ *world, err error) {
 		return nil, err
 	}
 	id, secret := w.account.Principal("keyturner")
-	w.app, err = app.New(ctx, app.Options{
+	w.power = newPower(app.Options{
 		Config:   cfg,
 		AppToken: w.slack.AppToken(),
 		BotToken: w.slack.BotToken(),
@@ -107,10 +119,16 @@ func newWorld(ctx context.Context, s settings) (_ *world, err error) {
 		Now:     w.clock.now,
 		Logger:  log,
 	})
-	return w, err
+	w.faults = newFaults(w.aws, slackDoor, w.power, w.changes)
+	for _, s := range w.servers {
+		if addr := s.Listener.Addr().String(); !loopback(addr) {
+			log.Warn("other machines can reach this address", "addr", addr)
+		}
+	}
+	return w, w.power.start(ctx)
 }
 
-// listen opens a loopback address for a handler, and returns its URL.
+// listen opens an address for a handler, and returns its URL.
 func (w *world) listen(addr string, h http.Handler) (string, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -134,7 +152,11 @@ func (w *world) run(ctx context.Context) error {
 	}
 	g.Go(func() error {
 		defer close(served)
-		return w.app.Run(ctx)
+		return w.power.run(ctx)
+	})
+	g.Go(func() error {
+		w.applications.run(ctx)
+		return nil
 	})
 	g.Go(func() error { // the app stops first, while the simulators still answer it
 		<-served
@@ -162,10 +184,13 @@ func (w *world) ready(ctx context.Context) error {
 	}
 }
 
-// skip moves the clock ahead, and has everybody look at it.
+// skip moves the clock ahead, and has everybody look at it. Whatever uses a key does so until the clock leaps, and goes on after.
 func (w *world) skip(d time.Duration) {
+	w.applications.useAll()
 	w.clock.skip(d)
-	w.app.Wake()
+	w.applications.useAll()
+	w.changes.touch()
+	w.power.wake()
 }
 
 // close closes the store and removes what is temporary.
@@ -175,8 +200,8 @@ func (w *world) close() error {
 		s.Server.Close()
 		s.Listener.Close()
 	}
-	if w.app != nil {
-		errs = append(errs, w.app.Close())
+	if w.power != nil {
+		errs = append(errs, w.power.kill())
 	}
 	if w.temporary != "" {
 		errs = append(errs, os.RemoveAll(w.temporary))

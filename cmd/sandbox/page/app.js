@@ -3,6 +3,7 @@
 
 import { mountAWS } from "./aws.js";
 import { announce, complain } from "./dom.js";
+import { mountFaults } from "./faults.js";
 import { mountGuide } from "./guide.js";
 import { spoken } from "./messages.js";
 import { mountModal } from "./modal.js";
@@ -24,6 +25,7 @@ if (address.has("c")) place.channels.set(place.me, address.get("c"));
 const screens = new Map();
 const heard = { screen: "", messages: new Set(), notices: new Set(), count: 0 };
 let aws = null;
+let own = { world: "", applications: [], faults: [] }; // what is neither in Slack nor in AWS
 
 const app = {
   place,
@@ -41,17 +43,24 @@ const app = {
     await pullAWS();
     return answer;
   },
-  person: (role) => {
-    const member = personOf(role);
-    return member && nameOf(member.id);
+  move: (application, key) => ownDeed("/apps/switch", { account: application.account, user: application.user, key }),
+  fault: (name, on) => ownDeed("/faults", { name, on }),
+  post: async (path, body) => {
+    const answer = await postJSON(path, body);
+    await Promise.all([pullSlack(), pullAWS(), pullOwn()]);
+    return answer;
   },
+  skip: async (hours) => Boolean((await skipTime(hours)).now),
+  person: (role) => personOf(role)?.id,
+  name: nameOf,
 };
 
 const workspace = mountWorkspace($("slack"), app);
 const people = mountPeople($("people"), app);
 const modal = mountModal(app);
 const panel = mountAWS($("aws"), app);
-const guide = mountGuide($("guide"), $("guide-opener"), app);
+const guide = mountGuide($("guide"), $("guide-opener"), { ...app, close: closeViewsOf });
+const faults = mountFaults($("broken"), $("breaker"), app);
 
 // What a person does.
 
@@ -84,9 +93,20 @@ function shownAsFailed(target) {
   return Boolean((message ?? view)?.failed);
 }
 
-async function closeViews(views) {
-  for (const view of views) await postJSON("/slack/close", { as: place.me, view: view.id });
+function closeViews(views) {
+  return closeViewsOf(place.me, views);
+}
+
+async function closeViewsOf(as, views) {
+  for (const view of views) await postJSON("/slack/close", { as, view: view.id });
   await pullSlack();
+}
+
+/** Does something to what is neither in Slack nor in AWS, and reads what came of it. */
+async function ownDeed(path, body) {
+  const answer = await postJSON(path, body);
+  await Promise.all([pullOwn(), pullAWS()]);
+  return answer;
 }
 
 function switchTo(id) {
@@ -140,20 +160,28 @@ function visit(step) {
 
 function personOf(role) {
   const humans = [...directory.members.values()].filter((member) => !member.is_bot && !member.deleted);
-  const approver = humans.find((member) => /approv/i.test(member.title ?? "")) ?? humans[1];
+  const approvers = humans.filter((member) => /approv/i.test(member.title ?? ""));
+  const approver = approvers[0] ?? humans[1];
   if (role === "approver") return approver;
+  if (role === "second") return approvers[1] ?? approver;
   return humans.find((member) => /^ana\b/i.test(nameOf(member.id))) ?? humans.find((member) => member !== approver);
 }
 
 async function skip(button, hours) {
   if (button.getAttribute("aria-busy") === "true") return;
   button.setAttribute("aria-busy", "true");
-  const answer = await postJSON("/clock/skip", { hours });
+  const answer = await skipTime(hours);
   button.removeAttribute("aria-busy");
-  if (!answer.now) return complain(answer.error ?? "The clock did not move.");
+  if (!answer.now) complain(answer.error ?? "The clock did not move.");
+}
+
+async function skipTime(hours) {
+  const answer = await postJSON("/clock/skip", { hours });
+  if (!answer.now) return answer;
   setClock(answer.now);
   announce(`It is now ${shortDateOf(clock.now())}.`);
-  await Promise.all([pullSlack(), pullAWS()]);
+  await Promise.all([pullSlack(), pullAWS(), pullOwn()]);
+  return answer;
 }
 
 // What is open.
@@ -227,13 +255,29 @@ const pullAWS = coalesce(async () => {
   try {
     aws = await getJSON("/aws/state");
     if (aws.now) setClock(aws.now);
-    const changed = panel.render(aws);
-    if (changed && narrow.matches && place.panel !== "aws") $("aws-news").hidden = false;
-    drawGuide();
+    drawAWS();
   } catch {
     link(false);
   }
 });
+
+const pullOwn = coalesce(async () => {
+  try {
+    const [{ applications }, state] = await Promise.all([getJSON("/apps/state"), getJSON("/faults/state")]);
+    own = { ...own, applications: applications ?? [], faults: state.faults };
+    faults(own.faults);
+    drawAWS();
+  } catch {
+    link(false);
+  }
+});
+
+function drawAWS() {
+  if (!aws) return;
+  const changed = panel.render(aws, own.applications);
+  if (changed && narrow.matches && place.panel !== "aws") $("aws-news").hidden = false;
+  drawGuide();
+}
 
 function draw() {
   const screen = screens.get(place.me);
@@ -259,7 +303,7 @@ function drawPeople() {
   $("slack-news").hidden = !(loud || quiet);
 }
 
-const drawGuide = () => guide({ aws, screens, now: clock.now() });
+const drawGuide = () => guide({ aws, screens, now: clock.now(), world: own.world, applications: own.applications });
 
 /** Says what is new on a screen: messages aloud, notices where they are seen. */
 function hear(screen) {
@@ -309,19 +353,22 @@ function link(up) {
 
 // Starting.
 
-const known = { slack: null, aws: null };
+const known = { slack: null, aws: null, sandbox: null };
 
 function onChange(change) {
   if (change.now) setClock(change.now);
+  own.world = change.world;
+  if (change.sandbox !== known.sandbox) pullOwn();
   if (change.slack !== known.slack) pullSlack();
   if (change.aws !== known.aws) pullAWS();
   known.slack = change.slack;
   known.aws = change.aws;
+  known.sandbox = change.sandbox;
 }
 
 function onLink(up) {
   link(up);
-  if (!up) known.slack = known.aws = null;
+  if (!up) known.slack = known.aws = known.sandbox = null;
 }
 
 for (const button of document.querySelectorAll("[data-skip]")) button.addEventListener("click", () => skip(button, Number(button.dataset.skip)));
@@ -335,10 +382,10 @@ document.addEventListener("visibilitychange", draw);
 setInterval(drawClock, 10_000);
 setInterval(() => {
   draw();
-  if (aws) panel.render(aws);
+  drawAWS();
 }, 60_000);
 
 show("slack");
 await pullSlack();
-await pullAWS();
+await Promise.all([pullAWS(), pullOwn()]);
 follow(onChange, onLink);

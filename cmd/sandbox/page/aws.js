@@ -1,6 +1,7 @@
 // The AWS half: the accounts as the IAM console would show them, a button per
 // key that stands for an application using it, and the calls that were made.
 
+import { applicationItem, tellChanges } from "./application.js";
 import { announce, h, icon, sync } from "./dom.js";
 import { directory, nameOf } from "./mrkdwn.js";
 import { fullOf, relativeOf, timeOf } from "./time.js";
@@ -96,6 +97,7 @@ function userCard(account, user) {
           tags.map((tag) => h("span", { class: "tag", title: tag.title }, h("span", null, `${tag.name}: `), tag.value)),
         ),
         h("ul", { class: "keys" }),
+        h("div", { class: "applications" }),
       ),
   };
 }
@@ -150,17 +152,18 @@ function callItem(call) {
   };
 }
 
-/** Mounts the panel in root. app needs use({account, key, service, region}). */
-export function mountAWS(root, { use }) {
+/** Mounts the panel in root. app needs use({account, key, service, region}) and move(application, key). */
+export function mountAWS(root, { use, move }) {
   const $ = (name) => root.querySelector(`[data-part=${name}]`);
   const [accounts, calls, count, only, filter] = ["accounts", "calls", "count", "only", "filter"].map($);
   const before = new Map();
   const told = new Map();
   const changes = new Map(); // every change seen: AWS itself lists recent calls only
-  const app = { use, told, tell };
+  const app = { use, move, told, tell };
   let last = null;
+  let running = [];
   only.addEventListener("change", () => drawCalls(last));
-  filter.addEventListener("input", () => render(last));
+  filter.addEventListener("input", () => render(last, running));
 
   /** The users of an account that the filter lets through. */
   function usersOf(account) {
@@ -187,17 +190,19 @@ export function mountAWS(root, { use }) {
   function tell(id, result) {
     told.set(id, result);
     announce(result.text);
-    render(last);
+    render(last, running);
     setTimeout(() => {
       if (told.get(id) !== result) return;
       told.delete(id);
-      render(last);
+      render(last, running);
     }, 8000);
   }
 
-  /** Draws the state; returns whether a key appeared, changed or went. */
-  function render(state) {
+  /** Draws the state; returns whether a key or an application has changed. */
+  function render(state, applications) {
+    const told = tellChanges(running, applications);
     last = state;
+    running = applications;
     const list = state.accounts ?? [];
     const now = new Map();
     sync(accounts, list.map(accountItem));
@@ -205,25 +210,28 @@ export function mountAWS(root, { use }) {
       const users = accounts.children[i].querySelector(".users");
       const shown = usersOf(account);
       sync(users, shown.map((user) => userCard(account, user)));
-      for (const key of (account.users ?? []).flatMap((user) => user.keys ?? [])) now.set(key.id, `${key.status} ${key.last_used}`);
+      for (const key of (account.users ?? []).flatMap((user) => user.keys ?? [])) now.set(key.id, key.status);
       shown.forEach((user, j) => {
         const keys = users.children[j].querySelector(".keys");
         sync(keys, keyItems(account, user, app));
         (user.keys ?? []).forEach((key, k) => {
           if (before.size > 0 && before.get(key.id) !== now.get(key.id)) keys.children[k].classList.add("changed");
         });
+        const own = applications.filter((it) => it.account === account.id && it.user === user.name);
+        sync(users.children[j].querySelector(".applications"), own.map((it) => applicationItem(it, user.keys ?? [], app)));
       });
     });
     const changed = before.size > 0 && (now.size !== before.size || [...now].some(([id, mark]) => before.get(id) !== mark));
     before.clear();
     for (const [id, mark] of now) before.set(id, mark);
     drawCalls(state);
-    return changed;
+    return changed || told;
   }
 
-  /** Leads the eye and the focus to the newest key that the bot made. */
+  /** Leads the eye and the focus to the newest key that the bot made, and to what is to use it. */
   function point() {
     const row = [...accounts.querySelectorAll(".key")].findLast((key) => key.querySelector(".bot-made"));
+    row?.closest(".iam-user").scrollIntoView({ block: "nearest" });
     if (!row) return root.querySelector(".aws-body").focus();
     row.classList.remove("changed");
     row.scrollIntoView({ block: "nearest" });

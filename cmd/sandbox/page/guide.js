@@ -1,118 +1,38 @@
-// "What to try": the story of one rotation, one step at a time, with a button
-// that goes to where the step happens. Steps tick themselves off from what has
-// happened in Slack and AWS; a reader can also page through them.
+// The strip of the guided tour: one step at a time, with a button that does it
+// for the reader and one that leads to where it happens. A step ticks itself off
+// when it has been done, by whomever; a reader can also page through the steps.
 
-import { h, icon } from "./dom.js";
-
-const day = 24 * 3600 * 1000;
-
-/** Whether some user's keys, with the one that the bot made among them, are as told. */
-function keysAre(aws, told) {
-  const users = (aws?.accounts ?? []).flatMap((account) => account.users ?? []);
-  return users.map((user) => user.keys ?? []).some((keys) => keys.some((key) => key.by_bot) && told(keys));
-}
-
-/** Whether a message that somebody sees offers an action. */
-function offered(screens, actionID) {
-  const messages = [...screens.values()].flatMap((screen) => screen.channels ?? []).flatMap((channel) => channel.messages ?? []);
-  return messages.flatMap((message) => message.blocks ?? []).some((block) => block.elements?.some((element) => element.action_id === actionID));
-}
-
-let handedOver = false;
-
-const asked = ({ screens }) => offered(screens, "approve");
-const created = ({ aws }) => keysAre(aws, () => true);
-const used = ({ aws }) => keysAre(aws, (keys) => keys.some((key) => key.by_bot && key.last_used));
-const deactivated = ({ aws }) => keysAre(aws, (keys) => keys.some((key) => !key.by_bot && key.status === "Inactive"));
-const deleted = ({ aws }) => keysAre(aws, (keys) => keys.length === 1);
-
-/** The secret's message has been there and is gone. */
-function stored({ screens }) {
-  const waits = offered(screens, "receipt");
-  handedOver ||= waits;
-  return handedOver && !waits;
-}
-
-/** The new key has been used, and the old one has not for a day. */
-function moved({ aws, now }) {
-  const quiet = (key) => key.by_bot || !key.last_used || now - new Date(key.last_used) >= day;
-  return used({ aws }) && keysAre(aws, (keys) => keys.every(quiet));
-}
-
-/** The story. who, where and draft say where "Take me there" leads. */
-const steps = [
-  {
-    who: "owner",
-    title: "Ask for a new key",
-    text: "type /rotate-key, pick the key of ci-deploy and send the request.",
-    draft: "/rotate-key",
-    done: asked,
-  },
-  {
-    who: "approver",
-    where: "approv",
-    title: "Approve it",
-    text: "approve the request in #key-approvals. Keyturner makes a second key, and the first keeps working.",
-    done: created,
-  },
-  {
-    who: "owner",
-    where: "app",
-    title: "Take the key",
-    text: "open the message from Keyturner. The secret is shown once: say that you have stored it.",
-    done: stored,
-  },
-  {
-    panel: "aws",
-    title: "Move the application",
-    text: "press “Use now” on the new key, then skip 1 day, so that the old key is seen to be quiet.",
-    done: moved,
-  },
-  {
-    who: "owner",
-    where: "app",
-    title: "Say that everything has moved",
-    text: "tell Keyturner that your applications use the new key. AWS must agree.",
-    done: (world) => moved(world) && asked(world),
-  },
-  {
-    who: "approver",
-    where: "approv",
-    title: "Approve the deactivation",
-    text: "approve the next card. The old key becomes Inactive and can still be brought back.",
-    done: deactivated,
-  },
-  {
-    who: "approver",
-    where: "approv",
-    title: "Wait, then delete",
-    text: "skip 7 days, then approve the last card. The old key is gone.",
-    done: deleted,
-  },
-];
+import { complain, h, icon } from "./dom.js";
+import { makeHands } from "./hands.js";
+import { steps } from "./tour.js";
 
 const hiddenKey = "keyturner-guide-hidden";
+const placeKey = "keyturner-guide-place";
 
 /**
- * Mounts the guide in root; opener brings it back. app needs visit(step) and
- * person(role) => member or undefined.
+ * Mounts the guide in root; opener brings it back. app needs visit(step),
+ * name(member id) and what the hands need.
  */
 export function mountGuide(root, opener, app) {
+  const hands = makeHands(app);
   let at = 0;
+  let world = ""; // names the sandbox: a later one begins anew
   let doneBefore = null;
+  let busy = false;
   let hidden = localStorage.getItem(hiddenKey) === "yes";
 
-  const place = h("span", { class: "step-count" });
+  const count = h("span", { class: "step-count" });
   const title = h("b");
   const text = h("span");
-  const go = h("button", { type: "button", class: "btn tiny", onclick: () => app.visit(steps[at]) }, "Take me there");
+  const perform = h("button", { type: "button", class: "btn tiny", onclick: doIt }, "Do it for me");
+  const go = h("button", { type: "button", class: "ghost small text", onclick: () => app.visit(steps[at]) }, "Show me");
   const back = h("button", { type: "button", class: "ghost small", "aria-label": "Previous step", onclick: () => move(at - 1) }, icon("back"));
   const next = h("button", { type: "button", class: "ghost small", "aria-label": "Next step", onclick: () => move(at + 1) }, icon("forward"));
-  const all = h("button", { type: "button", class: "ghost small text", "aria-expanded": "false", onclick: () => toggleList(list.hidden) }, "All steps");
-  const close = h("button", { type: "button", class: "ghost small", "aria-label": "Hide what to try", onclick: () => hide(true) }, icon("close"));
+  const all = h("button", { type: "button", class: "ghost small text", "aria-label": "All steps", "aria-expanded": "false", onclick: () => toggleList(list.hidden) }, "All", h("span", { class: "wide-only" }, "steps"));
+  const close = h("button", { type: "button", class: "ghost small", "aria-label": "Hide the guided tour", onclick: () => hide(true) }, icon("close"));
   const list = h("ol", { class: "all-steps", hidden: true });
   root.replaceChildren(
-    h("div", { class: "guide-row" }, place, h("p", { "aria-live": "polite" }, title, " ", text), h("div", { class: "guide-actions" }, go, back, next, all, close)),
+    h("div", { class: "guide-row" }, count, h("p", { "aria-live": "polite" }, title, " ", text), h("div", { class: "guide-actions" }, perform, go, back, next, all, close)),
     list,
   );
   opener.addEventListener("click", () => hide(!hidden));
@@ -121,18 +41,41 @@ export function mountGuide(root, opener, app) {
     hidden = value;
     localStorage.setItem(hiddenKey, value ? "yes" : "no");
     draw();
-    (value ? opener : go).focus();
+    (value ? opener : perform).focus();
   }
 
   function move(to) {
     at = Math.max(0, Math.min(steps.length, to));
+    localStorage.setItem(placeKey, JSON.stringify({ world, at }));
     draw();
   }
 
+  /** Goes on to the first step from there that has not been done. */
+  function advance(to, done) {
+    while (done?.[to]) to += 1;
+    move(to);
+  }
+
+  async function doIt() {
+    const begun = at;
+    if (busy || !steps[begun]) return;
+    busy = true;
+    perform.setAttribute("aria-busy", "true");
+    try {
+      app.visit({ ...steps[begun], draft: "" });
+      await hands.perform(steps[begun]);
+      if (at === begun) advance(begun + 1, doneBefore);
+    } catch (error) {
+      complain(error.message);
+    }
+    busy = false;
+    perform.removeAttribute("aria-busy");
+  }
+
   function choose(i) {
-    at = i;
+    move(i);
     toggleList(false);
-    go.focus();
+    perform.focus();
   }
 
   function toggleList(open) {
@@ -152,7 +95,7 @@ export function mountGuide(root, opener, app) {
 
   const sentence = (step) => {
     const person = step.who && app.person(step.who);
-    return person ? `As ${person}, ${step.text}` : step.text[0].toUpperCase() + step.text.slice(1);
+    return person ? `As ${app.name(person)}, ${step.text}` : step.text[0].toUpperCase() + step.text.slice(1);
   };
 
   function draw() {
@@ -161,11 +104,11 @@ export function mountGuide(root, opener, app) {
     const step = steps[at];
     const words = step
       ? [`${at + 1} of ${steps.length}`, `${step.title}.`, sentence(step)]
-      : ["Done", "That was a whole rotation.", "The old key is gone, and nothing broke on the way."];
-    [place, title, text].forEach((node, i) => {
+      : ["Done", "That was a whole rotation.", "The old key is gone, and what broke on the way was mended with one click."];
+    [count, title, text].forEach((node, i) => {
       if (node.textContent !== words[i]) node.textContent = words[i];
     });
-    go.hidden = !step;
+    perform.hidden = go.hidden = !step;
     back.disabled = at === 0;
     next.disabled = !step;
     if (list.hidden) return;
@@ -180,12 +123,29 @@ export function mountGuide(root, opener, app) {
     );
   }
 
+  /** Goes on from where the reader was, if that was in this very sandbox. */
+  function resume() {
+    try {
+      const kept = JSON.parse(localStorage.getItem(placeKey) ?? "{}");
+      at = kept.world === world && kept.at >= 0 ? Math.min(kept.at, steps.length) : 0;
+    } catch {
+      at = 0;
+    }
+  }
+
   /** Moves on past what has happened since the last call, and draws. */
-  return function render(world) {
-    const done = steps.map((step) => step.done(world));
-    const fresh = done.map((it, i) => it && !doneBefore?.[i]).lastIndexOf(true);
+  return function render(state) {
+    if (!state.world) return;
+    if (state.world !== world) {
+      world = state.world;
+      doneBefore = null;
+      resume();
+    }
+    hands.look(state);
+    const done = steps.map((step) => Boolean(step.done?.(state, hands.tour)));
+    const fresh = steps.findLastIndex((step, i) => i >= at && (i === at || step.landmark) && done[i] && !doneBefore?.[i]);
+    if (fresh >= 0) advance(fresh + 1, done);
     doneBefore = done;
-    if (fresh >= at) at = fresh + 1;
     draw();
   };
 }

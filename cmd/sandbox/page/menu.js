@@ -76,11 +76,12 @@ function moveFocus(event, options) {
   }
 }
 
-function place(pop, anchor) {
+/** Puts a shown popover beside its anchor, where there is room, at most so high. */
+export function place(pop, anchor, most = 340) {
   const box = anchor.getBoundingClientRect();
   const gap = 4;
   const below = innerHeight - box.bottom - gap;
-  const height = Math.min(pop.scrollHeight + 2, 340);
+  const height = Math.min(pop.scrollHeight + 2, most);
   const up = below < height && box.top > below;
   pop.style.maxHeight = `${Math.min(height, (up ? box.top : below) - 2 * gap)}px`;
   pop.style.minWidth = `${Math.min(box.width, innerWidth - 2 * gap)}px`;

@@ -32,7 +32,7 @@ export function mountModal(app) {
     event.preventDefault();
     leave([shown]);
   });
-  for (const kind of ["keydown", "pointerdown"]) dialog.addEventListener(kind, () => (touched = true));
+  for (const kind of ["keydown", "pointerdown", "click", "input"]) dialog.addEventListener(kind, () => (touched = true));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     send();

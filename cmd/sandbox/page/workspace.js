@@ -43,8 +43,11 @@ export function mountWorkspace(root, app) {
   $("shade").addEventListener("click", () => showDrawer(false));
   $("close-thread").addEventListener("click", () => app.openThread(""));
   pill.addEventListener("click", () => toBottom(true));
+  let held = true; // at the bottom, and kept there when the room shrinks
+  new ResizeObserver(() => held && toBottom(false)).observe(scroller);
   scroller.addEventListener("scroll", () => {
-    if (atBottom()) pill.hidden = true;
+    held = atBottom();
+    if (held) pill.hidden = true;
     seen.scrolls.set(seen.place, atBottom() ? null : scroller.scrollTop);
   });
   root.addEventListener("keydown", (event) => {

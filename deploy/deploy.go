@@ -37,7 +37,9 @@ func SlackManifest() (Manifest, error) {
 }
 
 // Events are what the app is told of; never nil.
-func (m Manifest) Events() []string { return append([]string{}, m.Settings.EventSubscriptions.BotEvents...) }
+func (m Manifest) Events() []string {
+	return append([]string{}, m.Settings.EventSubscriptions.BotEvents...)
+}
 
 // Commands are the slash commands.
 func (m Manifest) Commands() []string {

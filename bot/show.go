@@ -134,7 +134,7 @@ func (b *Bot) showCards(ctx context.Context, p rotation.Progress) error {
 			}
 		}
 		if err == nil {
-			_, err = b.cfg.Engine.Note(ctx, p.User.ID(), func(p *rotation.Progress) {
+			_, err = b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
 				if p.Posts == nil {
 					p.Posts = map[string]rotation.Post{}
 				}
@@ -164,7 +164,7 @@ func (b *Bot) removeSecrets(ctx context.Context, p rotation.Progress) error {
 				continue
 			}
 			delete(b.removeAgain, h.Post.TS)
-			_, err = b.cfg.Engine.Note(ctx, p.User.ID(), func(p *rotation.Progress) {
+			_, err = b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
 				if cur, ok := p.Find(r.ID); ok {
 					cur.Removed(h.Post)
 				}
@@ -174,6 +174,15 @@ func (b *Bot) removeSecrets(ctx context.Context, p rotation.Progress) error {
 	}
 	return errors.Join(errs...)
 }
+
+// note writes what has been sent or removed, even while the process stops: otherwise it would be sent again.
+func (b *Bot) note(ctx context.Context, id string, fn func(*rotation.Progress)) (rotation.Progress, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
+	defer cancel()
+	return b.cfg.Engine.Note(ctx, id, fn)
+}
+
+const noteTime = 10 * time.Second
 
 // sendNotices sends the warnings that are owed. A crash between sending and noting it sends one twice.
 func (b *Bot) sendNotices(ctx context.Context, p rotation.Progress) error {
@@ -188,7 +197,7 @@ func (b *Bot) sendNotices(ctx context.Context, p rotation.Progress) error {
 			errs = append(errs, fmt.Errorf("warn of %s: %w", n.Key, err))
 			continue
 		}
-		_, err = b.cfg.Engine.Note(ctx, p.User.ID(), func(p *rotation.Progress) {
+		_, err = b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
 			for i := range p.Notices {
 				if p.Notices[i].Key == n.Key && p.Notices[i].Days == n.Days {
 					p.Notices[i].Sent = b.now()

@@ -50,7 +50,7 @@ func command() *cobra.Command {
 	root.Flags().StringVar(&s.page, "addr", "127.0.0.1:8080", "`address` of the page; port 0 picks one")
 	root.Flags().StringVar(&s.slack, "slack-addr", "127.0.0.1:8081", "`address` of the simulated Slack")
 	root.Flags().StringVar(&s.aws, "aws-addr", "127.0.0.1:8082", "`address` of the simulated AWS")
-	root.Flags().StringVar(&s.data, "data", "", "`folder` that keeps the store across runs (default: a temporary one)")
+	root.Flags().StringVar(&s.data, "data", "", "`folder` that keeps the store across runs; Slack and AWS begin anew (default: a temporary one)")
 	root.AddCommand(&cobra.Command{
 		Use:   "tour",
 		Short: "Play one whole rotation and print what happens",

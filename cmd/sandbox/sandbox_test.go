@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -389,4 +390,18 @@ func TestStory_WarningsComeOnce(t *testing.T) {
 	if count["reporting"] != 2 || count["legacy-billing"] != 1 {
 		t.Errorf("warnings: %v; want two of the key that became 90 days old, and one of the one that was older", count)
 	}
+}
+
+// A second run on the same folder finds what the first left open, though the simulated Slack and AWS begin anew.
+func TestStory_AFolderKeptAcrossRuns(t *testing.T) {
+	t.Parallel()
+	first := begin(t)
+	first.must(first.requests(first.ctx, ana, "ci-deploy", false))
+	first.offer(carol, "key-approvals", "approve", "ci-deploy")
+	first.stop()
+
+	second := beginIn(t, filepath.Dir(first.w.storePath))
+	second.click(carol, "key-approvals", "approve", "ci-deploy")
+	_, err := second.awaitSecret(second.ctx, ana)
+	second.must(err)
 }

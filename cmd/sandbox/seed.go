@@ -95,9 +95,11 @@ func seedAWS(s *iamsim.Sim, now time.Time) *iamsim.Account {
 		for _, k := range u.keys {
 			oldest = max(oldest, k.age)
 		}
-		a.AddUser(iamsim.User{Name: u.name, Created: now.Add(-oldest - day), Tags: tags})
-		for _, k := range u.keys {
-			key := iamsim.Key{Created: now.Add(-k.age), Inactive: k.inactive}
+		_, userID := iamsim.SeedIDs(accountID, u.name)
+		a.AddUser(iamsim.User{Name: u.name, ID: userID, Created: now.Add(-oldest - day), Tags: tags})
+		for i, k := range u.keys {
+			id, _ := iamsim.SeedIDs(accountID, fmt.Sprintf("%s key %d", u.name, i))
+			key := iamsim.Key{ID: id, Created: now.Add(-k.age), Inactive: k.inactive}
 			if k.used > 0 {
 				key.LastUsed, key.Service, key.Region = now.Add(-k.used), k.service, region
 			}

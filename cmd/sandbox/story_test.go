@@ -30,11 +30,20 @@ func begin(t *testing.T) *story {
 	return beginWith(t, settings{})
 }
 
+// beginIn is begin on a folder that an earlier world has left.
+func beginIn(t *testing.T, folder string) *story {
+	t.Helper()
+	return beginWith(t, settings{data: folder})
+}
+
 // beginWith starts a world with settings of its own, at addresses of its own.
 func beginWith(t *testing.T, set settings) *story {
 	t.Helper()
 	s := &story{t: t, ctx: t.Context(), logs: &locked{}}
-	set.page, set.slack, set.aws, set.data, set.logs = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", t.TempDir(), s.logs
+	set.page, set.slack, set.aws, set.logs = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", s.logs
+	if set.data == "" {
+		set.data = t.TempDir()
+	}
 	w, err := newWorld(t.Context(), set)
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,9 @@ import (
 	"github.com/keyturner/keyturner/bot/slacksim"
 	"github.com/keyturner/keyturner/cmd/keyturner/app"
 	"github.com/keyturner/keyturner/deploy"
+	"github.com/keyturner/keyturner/rotation"
 	"github.com/keyturner/keyturner/rotation/iamsim"
+	"github.com/keyturner/keyturner/store"
 )
 
 // settings say where the sandbox listens and what it keeps.
@@ -104,6 +106,9 @@ func newWorld(ctx context.Context, s settings) (_ *world, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := forgetMessages(ctx, cfg.Store); err != nil {
+		return nil, err
+	}
 	id, secret := w.account.Principal("keyturner")
 	w.power = newPower(app.Options{
 		Config:   cfg,
@@ -126,6 +131,21 @@ func newWorld(ctx context.Context, s settings) (_ *world, err error) {
 		}
 	}
 	return w, w.power.start(ctx)
+}
+
+// forgetMessages has the app post anew what an earlier run has left open: the simulated Slack begins empty each time, and so the messages
+// that the store knows of are not there any more.
+func forgetMessages(ctx context.Context, spec string) error {
+	kept, err := store.Open(spec)
+	if err != nil {
+		return err
+	}
+	err = kept.Scan(ctx, func(p rotation.Progress) error {
+		p.Posts = nil
+		_, err := kept.Replace(ctx, p)
+		return err
+	})
+	return errors.Join(err, kept.Close())
 }
 
 // listen opens an address for a handler, and returns its URL.

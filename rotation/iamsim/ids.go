@@ -26,12 +26,22 @@ const accountMask = 0x7fffffffff80
 // newKeyID makes a key id of today's format: a prefix and sixteen base32 digits
 // that hold 1<<79 | account<<39 | 39 random bits.
 func newKeyID(prefix, account string) string {
+	var raw [10]byte
+	rand.Read(raw[:])
+	return keyID(prefix, account, raw)
+}
+
+// SeedIDs returns an access key id and a user id that a name always yields, for a world that looks the same each time it is made.
+func SeedIDs(account, name string) (key, user string) {
+	sum := sha256.Sum256([]byte(account + "/" + name))
+	return keyID(prefixLongTerm, account, [10]byte(sum[:10])), prefixUser + base32.StdEncoding.EncodeToString(sum[10:21])[:17]
+}
+
+func keyID(prefix, account string, raw [10]byte) string {
 	number, err := strconv.ParseUint(account, 10, 40)
 	if err != nil {
 		panic(fmt.Sprintf("iamsim: account id %q: %v", account, err))
 	}
-	var raw [10]byte
-	rand.Read(raw[:])
 	head := 1<<47 | number<<7 | uint64(raw[5]&0x7f)
 	var wide [8]byte
 	binary.BigEndian.PutUint64(wide[:], head)

@@ -3,6 +3,7 @@ package store_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -269,7 +270,7 @@ func TestBolt_Killed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "keyturner.db")
 	var acked uint64
 	for run := range 5 {
-		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestBolt_Child$")
+		child := exec.CommandContext(t.Context(), os.Args[0])
 		child.Env = append(os.Environ(), childPath+"="+path)
 		out, err := child.StdoutPipe()
 		if err == nil {
@@ -308,21 +309,30 @@ func TestBolt_Killed(t *testing.T) {
 	}
 }
 
-// TestBolt_Child is the process that TestBolt_Killed kills.
-func TestBolt_Child(t *testing.T) {
-	path := os.Getenv(childPath)
-	if path == "" {
-		t.Skip("run by TestBolt_Killed")
+// TestMain is also the process that TestBolt_Killed kills.
+func TestMain(m *testing.M) {
+	if path := os.Getenv(childPath); path != "" {
+		fmt.Fprintln(os.Stderr, writeForEver(path))
+		os.Exit(1)
 	}
-	s := openBolt(t, path)
-	p, err := s.Get(t.Context(), ci.ID())
+	os.Exit(m.Run())
+}
+
+// writeForEver replaces one document again and again, and says each revision once it is stored. It returns why it could not go on.
+func writeForEver(path string) error {
+	s, err := store.OpenBolt(path, store.Config{})
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	p, err := s.Get(ctx, ci.ID())
 	if errors.Is(err, rotation.ErrNotFound) {
-		p, err = s.Create(t.Context(), rotation.Progress{User: ci})
+		p, err = s.Create(ctx, rotation.Progress{User: ci})
 	}
 	for err == nil {
 		fmt.Println(p.Rev)
 		p.Trail = append(p.Trail, rotation.Entry{Detail: strings.Repeat("d", 100)})
-		p, err = s.Replace(t.Context(), p)
+		p, err = s.Replace(ctx, p)
 	}
-	t.Fatal(err)
+	return err
 }

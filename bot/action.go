@@ -105,7 +105,7 @@ func (b *Bot) submitReason(call slack.InteractionCallback, on rotation.On) handl
 func (b *Bot) reasonedView(ctx context.Context, who caller, on rotation.On, value, reason string) slack.ModalViewRequest {
 	err := b.decide(ctx, who, on, value, reason)
 	if err != nil {
-		return keysModalProblem(refusalText(b.view, b.logged(string(on), err)))
+		return reasonModalProblem(on, refusalText(b.view, b.logged(string(on), err)))
 	}
 	return reasonModalDone(on)
 }

@@ -277,11 +277,11 @@ func needsReason(on rotation.On) bool { return on == rotation.Close }
 // reasonModal asks for the reason of a denial, or of closing a stuck rotation.
 func reasonModal(on rotation.On, r rotation.Rotation) slack.ModalViewRequest {
 	name := code(r.User.Name)
-	m := modal("Deny the request", "You deny the request for "+name+". "+afterDenying(r))
+	m := modal(reasonTitle(on), "You deny the request for "+name+". "+afterDenying(r))
 	m.Submit = plainText("Deny")
 	hint := "The owner and the other approvers see it."
 	if on == rotation.Close {
-		m = modal("Close the rotation", "You close the rotation for "+name+". AWS stays as it is, and nothing else is done about "+short(r.Old)+".")
+		m = modal(reasonTitle(on), "You close the rotation for "+name+". AWS stays as it is, and nothing else is done about "+short(r.Old)+".")
 		m.Submit = plainText("Close the rotation")
 	}
 	m.Close = plainText("Go back")
@@ -310,10 +310,23 @@ func parseReasonModal(on rotation.On, state *slack.ViewState) (string, map[strin
 	return reason, nil
 }
 
-// reasonModalDone tells that the decision is taken.
+// reasonTitle names the decision that a reason modal is for.
+func reasonTitle(on rotation.On) string {
+	if on == rotation.Close {
+		return "Close the rotation"
+	}
+	return "Deny the request"
+}
+
+// reasonModalProblem tells why the decision was refused.
+func reasonModalProblem(on rotation.On, text string) slack.ModalViewRequest {
+	return modal(reasonTitle(on), text)
+}
+
+// reasonModalDone tells that the decision is taken. Its reason is kept with it.
 func reasonModalDone(on rotation.On) slack.ModalViewRequest {
 	if on == rotation.Close {
-		return modal("Close the rotation", "The rotation is closed. Its card shows your reason.")
+		return modal(reasonTitle(on), "The rotation is closed, and your reason is kept with it.")
 	}
-	return modal("Deny the request", "The request is denied. Its card shows that.")
+	return modal(reasonTitle(on), "The request is denied. Its card shows that.")
 }

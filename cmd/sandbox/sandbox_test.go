@@ -405,3 +405,23 @@ func TestStory_AFolderKeptAcrossRuns(t *testing.T) {
 	_, err := second.awaitSecret(second.ctx, ana)
 	second.must(err)
 }
+
+// Carol types her reason while Dave decides: her modal says so, under the title of what she was about to do.
+func TestStory_ADenialThatComesTooLate(t *testing.T) {
+	t.Parallel()
+	s := begin(t)
+	s.must(s.requests(s.ctx, ana, "ci-deploy", false))
+	s.click(carol, "key-approvals", "deny", "ci-deploy")
+	_, err := s.modal(s.ctx, carol, "Deny the request", nil)
+	s.must(err)
+	s.click(dave, "key-approvals", "approve", "ci-deploy")
+	s.offer(ana, dm, "confirm", "ci-deploy")
+	if _, err := s.w.slack.As(carol).Submit(s.ctx, map[string]string{"reason": "not today"}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.modal(s.ctx, carol, "Deny the request", func(v slacksim.View) bool {
+		return v.Submit == "" && strings.Contains(viewText(v), "Approved by")
+	})
+	s.must(err)
+	s.recorded(carol, "refused", "decided")
+}

@@ -2,11 +2,13 @@ package rotation
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Request begins a rotation, or says with a *Refusal why it cannot. The owner may ask, and so may an approver or on-call for an
@@ -47,9 +49,9 @@ func (e *Engine) request(ctx context.Context, q Request) (Progress, error) {
 			return p, err
 		}
 		p.Begin(r)
-		p.Trail = append(p.Trail, Entry{
+		p.log(Entry{
 			At: e.now(), Actor: q.By.String(), Action: "request", Outcome: "moved", User: q.User.String(), Rotation: p.Rotation.ID,
-			To: r.Stage, Key: r.Old, Detail: q.Reason,
+			To: r.Stage, Key: r.Old, Detail: r.Reason,
 		})
 		stored, err := e.put(ctx, p, fresh)
 		if !errors.Is(err, ErrConflict) {
@@ -62,7 +64,7 @@ func (e *Engine) put(ctx context.Context, p Progress, fresh bool) (Progress, err
 	if fresh {
 		return e.cfg.Store.Create(ctx, p)
 	}
-	return e.cfg.Store.Replace(ctx, p)
+	return e.replace(ctx, p)
 }
 
 // requestable finds the owner and checks that the person may ask, and that somebody could approve.
@@ -130,7 +132,7 @@ func (e *Engine) act(ctx context.Context, ref Ref, ev Event) (Progress, error) {
 			return p, err
 		}
 		ev.At = e.now()
-		stepErr := p.expire(cur, ev.At)
+		stepErr := e.expire(&p, cur, ev.At)
 		if stepErr == nil {
 			move, err := cur.check(ev)
 			if err != nil {
@@ -140,11 +142,11 @@ func (e *Engine) act(ctx context.Context, ref Ref, ev Event) (Progress, error) {
 			if move.Gate != nil {
 				ev.Evidence, lookErr = e.look(ctx, p.User)
 			}
-			if stepErr = p.tryStep(cur, ev, lookErr); stepErr != nil && !p.followUp(cur, ev, stepErr) {
+			if stepErr = e.tryStep(&p, cur, ev, lookErr); stepErr != nil && !e.followUp(&p, cur, ev, stepErr) {
 				return p, stepErr
 			}
 		}
-		stored, err := e.cfg.Store.Replace(ctx, p)
+		stored, err := e.replace(ctx, p)
 		switch {
 		case errors.Is(err, ErrConflict):
 			continue
@@ -157,20 +159,20 @@ func (e *Engine) act(ctx context.Context, ref Ref, ev Event) (Progress, error) {
 }
 
 // tryStep makes the move, unless the facts could not be read.
-func (p *Progress) tryStep(cur *Rotation, ev Event, lookErr error) error {
+func (e *Engine) tryStep(p *Progress, cur *Rotation, ev Event, lookErr error) error {
 	if lookErr != nil {
 		return unreachable(p.User, lookErr)
 	}
-	return p.step(cur, ev)
+	return e.step(p, cur, ev)
 }
 
 // expire lets the clock go first where it is late: an ask whose time is over is not decided any more. The refusal says what became of it.
-func (p *Progress) expire(cur *Rotation, now time.Time) error {
+func (e *Engine) expire(p *Progress, cur *Rotation, now time.Time) error {
 	late := !cur.Deadline.IsZero() && !now.Before(cur.Deadline)
 	if !late || cur.Stage != Requested && cur.Stage != Confirmed {
 		return nil
 	}
-	if err := p.step(cur, Event{On: Elapse, By: TheClock, At: now}); err != nil {
+	if err := e.step(p, cur, Event{On: Elapse, By: TheClock, At: now}); err != nil {
 		return err
 	}
 	after := *cur
@@ -213,7 +215,7 @@ func (r Rotation) check(ev Event) (Move, error) {
 
 // followUp makes the move that a shut gate itself calls for, and tells whether there is one: a person is asked if somebody else
 // changed the keys; an approver is asked again if the evidence changed and holds; the owner is back at switching if it does not.
-func (p *Progress) followUp(cur *Rotation, ev Event, stepErr error) bool {
+func (e *Engine) followUp(p *Progress, cur *Rotation, ev Event, stepErr error) bool {
 	refusal, ok := errors.AsType[*Refusal](stepErr)
 	if !ok || refusal.Code != Blocked && refusal.Code != UserGone {
 		return false
@@ -240,7 +242,7 @@ func (p *Progress) followUp(cur *Rotation, ev Event, stepErr error) bool {
 		return false
 	}
 	before := *cur
-	if p.step(cur, next) != nil {
+	if e.step(p, cur, next) != nil {
 		return false
 	}
 	refusal.Rotation = &before
@@ -263,7 +265,8 @@ func (e *Engine) Receipt(ctx context.Context, ref Ref, by Actor) (Progress, erro
 			return nil
 		}
 		r.Handover.Received = e.now()
-		p.Trail = append(p.Trail, Entry{
+		p.Owed = true
+		p.log(Entry{
 			At: e.now(), Actor: by.String(), Action: "receipt", Outcome: "moved", User: p.User.String(), Rotation: r.ID,
 			From: r.Stage, To: r.Stage, Key: r.New,
 		})
@@ -289,12 +292,12 @@ func (e *Engine) refused(ctx context.Context, user UserRef, id string, entry Ent
 	err := ErrNotFound
 	if id != "" {
 		_, err = e.update(ctx, id, func(p *Progress) error {
-			p.Trail = append(p.Trail, entry)
+			p.log(entry)
 			return nil
 		})
 	}
 	if errors.Is(err, ErrNotFound) {
-		err = e.cfg.Store.Record(ctx, entry)
+		err = e.cfg.Store.Record(ctx, keyTime(entry.At)+"/"+rand.Text(), entry)
 	}
 	if err != nil {
 		return errors.Join(cause, fmt.Errorf("record the refusal: %w", err))
@@ -302,14 +305,30 @@ func (e *Engine) refused(ctx context.Context, user UserRef, id string, entry Ent
 	return cause
 }
 
-// maxDetail bounds what an entry says, in bytes: part of it may be what somebody typed.
-const maxDetail = 1000
+// maxReason bounds what somebody typed and maxDetail what else is told, in bytes as JSON writes them.
+const (
+	maxReason = 1000
+	maxDetail = 600
+)
 
-func clip(s string) string {
-	if len(s) <= maxDetail {
-		return s
+func clip(s string) string { return clipTo(s, maxDetail) }
+
+func clipTo(s string, most int) string {
+	size := 0
+	for i, c := range s {
+		switch {
+		case c == '"' || c == '\\' || c == '\n' || c == '\r' || c == '\t':
+			size += 2
+		case c < ' ' || c == '<' || c == '>' || c == '&' || c == '\u2028' || c == '\u2029' || c == utf8.RuneError:
+			size += len(`\u003c`)
+		default:
+			size += utf8.RuneLen(c)
+		}
+		if size > most {
+			return strings.ToValidUTF8(s[:i], "") + "…"
+		}
 	}
-	return strings.ToValidUTF8(s[:maxDetail], "") + "…"
+	return s
 }
 
 // Refuse records that a person was turned away before any rotation was concerned, such as a guest.

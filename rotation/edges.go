@@ -24,7 +24,19 @@ type Reader interface {
 	LastUse(ctx context.Context, id KeyID) (LastUse, error)
 	// Report reads the account's credential report, having a new one made if AWS keeps none.
 	Report(ctx context.Context) (Report, error)
+	// Maker tells who made a key, by the account's trail of calls since a time.
+	Maker(ctx context.Context, id KeyID, since time.Time) (Maker, error)
 }
+
+// Maker is who made a key, as far as the trail tells.
+type Maker string
+
+// The makers. A call is on the trail some minutes after it was made.
+const (
+	MakerUnknown Maker = ""      // not on the trail, or not yet
+	MakerUs      Maker = "us"    // a session of ours: this one, or one of an earlier or another process
+	MakerOther   Maker = "other" // anybody else
+)
 
 // Changer is the half of IAM that needs a decision.
 type Changer interface {
@@ -56,16 +68,19 @@ type ReportKey struct {
 	LastUse LastUse
 }
 
-// Hand gives a secret to its owner.
+// Hand gives a secret to its owner, in one message: made ready before there is a secret, and filled when there is one.
 type Hand interface {
-	// Reach makes sure that the owner can be written to, before there is a secret. ClassRefused: they cannot.
-	Reach(ctx context.Context, owner MemberID) error
-	// HandOver shows the secret to the owner, once, and returns where. ClassRefused: it was certainly not shown.
-	HandOver(ctx context.Context, r Rotation, key KeyID, secret Secret) (Post, error)
+	// Prepare makes sure that the owner can be written to, and posts the message that will show the secret. ClassRefused: they cannot be.
+	Prepare(ctx context.Context, r Rotation) (Post, error)
+	// HandOver shows the secret in the message at r.Handover.Post. Done again, it shows the same in the same place. ClassGone: the
+	// message is not there any more; ClassRefused: Slack does not take it; ClassUnknown: it may stand there.
+	HandOver(ctx context.Context, r Rotation, key KeyID, secret Secret) error
 }
 
-// Store keeps one Progress per user and the claims that make a thing happen once. Every method is durable when it returns nil. An
+// Store keeps one Progress per user, what Slack has delivered, claims, and entries. Every method is durable when it returns nil. An
 // error other than ErrNotFound and ErrConflict means that the outcome is unknown: read again.
+//
+// It is wider than one would like, because one write has to be one transaction of one store; each of its four parts is small.
 type Store interface {
 	// Get reads a user's progress by UserRef.ID. ErrNotFound: there is none.
 	Get(ctx context.Context, id string) (Progress, error)
@@ -76,19 +91,51 @@ type Store interface {
 	// Scan calls fn with every progress, in the order of ids, each as it is when its turn comes. fn may call the other methods. An error
 	// of fn ends the scan and is returned.
 	Scan(ctx context.Context, fn func(Progress) error) error
-	// Claim takes the name for holder until a time, and tells whether holder has it now: nobody had it, or the earlier claim
-	// has run out at now, or it is holder's own, which is then prolonged.
-	Claim(ctx context.Context, c Claim) (bool, error)
-	// Record keeps an entry that belongs to no user's progress, such as a refused command of a stranger.
-	Record(ctx context.Context, e Entry) error
-	// Entries calls fn with the entries kept by Record, oldest first.
-	Entries(ctx context.Context, fn func(Entry) error) error
+	// Live calls fn with the id and the rev of every progress that was Live when it was stored, in no order. It may lag behind a
+	// write by a moment; it is how an engine finds its work without reading everything. fn may call the other methods.
+	Live(ctx context.Context, fn func(id string, rev uint64) error) error
+
+	// Claimed reads a claim. ErrNotFound: nobody ever had the name.
+	Claimed(ctx context.Context, name string) (Claim, error)
+	// Claim stores c if the stored one is still at c.Rev, or for Rev 0 if there is none, and returns it at the next Rev. ErrConflict: it is not.
+	Claim(ctx context.Context, c Claim) (Claim, error)
+
+	// Record keeps an entry under a key: one that belongs to no progress, such as a refused command of a stranger, or to none any
+	// more. The same key again changes nothing, and is no error.
+	Record(ctx context.Context, key string, e Entry) error
+	// Entries calls fn with the entries kept by Record, in the order of their keys.
+	Entries(ctx context.Context, fn func(key string, e Entry) error) error
+
+	Inbox
 }
 
-// Claim asks for a name: Holder wants Name until Until, as of Now.
+// Inbox keeps what Slack has delivered until it has been worked, and some time after, so that a second delivery is recognised.
+type Inbox interface {
+	// Accept stores a new envelope, at Rev 1, and returns it. ErrConflict: there is one with that ID, worked or not.
+	Accept(ctx context.Context, v Envelope) (Envelope, error)
+	// Settle stores v if the stored one is still at v.Rev, and returns it at the next Rev. ErrConflict: it is not, or is not there.
+	Settle(ctx context.Context, v Envelope) (Envelope, error)
+	// Waiting calls fn with every envelope that is not Done, in no order. It may lag behind a write by a moment.
+	Waiting(ctx context.Context, fn func(Envelope) error) error
+	// Forget drops the envelopes that are Done and were accepted before a time.
+	Forget(ctx context.Context, before time.Time) error
+}
+
+// Claim is a name that stands for something which happens once, or which one process does at a time. There is no time in it: who waits
+// for a holder that has died measures by its own clock for how long the Rev has not changed, so that clocks need not agree.
 type Claim struct {
 	Name   string
-	Holder string
-	Now    time.Time
-	Until  time.Time
+	Rev    uint64 // the store's version; 0: not stored yet
+	Holder string // empty: nobody
+	Note   string // what the holder wants remembered
+}
+
+// Envelope is one thing that Slack delivered and that was acknowledged. Body is the bot's own, and empty once it is Done.
+type Envelope struct {
+	ID     string
+	Rev    uint64
+	At     time.Time // accepted
+	Holder string    // the process that works on it
+	Body   []byte
+	Done   bool
 }

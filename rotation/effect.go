@@ -3,6 +3,7 @@ package rotation
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -46,34 +47,43 @@ func (e *Engine) keys(ctx context.Context, account Account, ref UserRef) ([]Key,
 }
 
 // settle is how long after a lost answer the keys are compared: AWS shows a new key within seconds, but promises no bound
-// (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_general.html).
-const settle = time.Minute
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_general.html). trailTime is how long CloudTrail may take to tell who made
+// it (https://docs.aws.amazon.com/awscloudtrail/latest/userguide/get-and-view-cloudtrail-log-files.html), asked once in trailPause.
+const (
+	settle     = time.Minute
+	trailTime  = 15 * time.Minute
+	trailPause = time.Minute
+)
 
-// createKey creates the new key. The intent, with the keys there are, is written before the call, and the new key's id is the
-// first thing written after it.
+// createKey creates the new key. The message that will show its secret is posted first, then the intent with the keys there are is
+// written, then the call is made, and the new key's id is the first thing written after it.
 //
-// A crash after the intent and before the outcome leaves at most one key that is not in the intent. Its secret is lost and it may
-// not even be ours: settleCreate shows it to a person.
+// A crash after the message and before the intent leaves a message that says nothing of worth. One after the intent and before the
+// outcome leaves at most one key that is not in the intent. Its secret is lost and it may not even be ours: settleCreate finds out.
 func createKey(ctx context.Context, e *Engine, r Rotation) (Event, error) {
-	if h, ok := e.secrets.get(r.ID); ok && h.key != r.New {
+	if h, ok := e.secrets.get(r.ID); ok && h.turn == r.Turn {
 		return Event{On: Succeed, Key: h.key}, nil // made a moment ago, but its outcome could not be written
 	}
 	seen, err := e.look(ctx, r.User)
 	if err != nil {
 		return e.failOr(err)
 	}
+	if seen.UserID != r.UserID {
+		return Event{On: Fail, Evidence: seen, Failure: changed(Block{Code: UserReplaced})}, nil
+	}
 	if r.Intent != nil {
-		if ev, err := e.settleCreate(r, seen); ev.On != "" || err != nil {
+		if ev, err := e.settleCreate(ctx, r, seen); ev.On != "" || err != nil {
 			return ev, err
 		}
 	}
 	if blocks := checkSlotFree(r, seen, e.now()); len(blocks) > 0 {
 		return Event{On: Fail, Evidence: seen, Failure: changed(blocks[0])}, nil
 	}
-	if err := e.cfg.Hand.Reach(ctx, r.Owner); err != nil {
+	post, err := e.cfg.Hand.Prepare(ctx, r)
+	if err != nil {
 		return e.failOr(err)
 	}
-	if err := e.intend(ctx, r, seen); err != nil {
+	if err := e.intend(ctx, r, seen, post); err != nil {
 		return Event{}, err
 	}
 	key, secret, err := e.accounts[r.User.Account].IAM.CreateKey(ctx, r.User.Name)
@@ -84,7 +94,7 @@ func createKey(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 		}
 		return ev, err
 	}
-	e.secrets.put(r.ID, held{key: key.ID, secret: secret})
+	e.secrets.put(r.ID, held{turn: r.Turn, key: key.ID, secret: secret})
 	return Event{On: Succeed, Key: key.ID, Evidence: seen}, nil
 }
 
@@ -93,26 +103,46 @@ type notDone struct{ error }
 
 func (n *notDone) Unwrap() error { return n.error }
 
-// settleCreate decides after a create whose answer was lost: wait, nothing was made (a zero Event), or a suspect.
-func (e *Engine) settleCreate(r Rotation, seen Evidence) (Event, error) {
+// settleCreate decides after a create whose answer was lost: wait, nothing was made (a zero Event), a key that is proved ours, which is
+// revoked, or a suspect, which is shown to a person.
+func (e *Engine) settleCreate(ctx context.Context, r Rotation, seen Evidence) (Event, error) {
 	if at := r.Intent.At.Add(settle); e.now().Before(at) {
 		return Event{}, &notBefore{at: at, why: "the answer to the creation was lost; the keys are compared in a minute"}
 	}
-	for _, k := range seen.Keys {
-		if !slices.Contains(r.Intent.Known, k.ID) {
-			return Event{On: Fail, Evidence: seen, Failure: Failure{
-				Class: ClassSuspect, Key: k.ID, Text: "a key appeared while the answer to a creation was lost: " + string(k.ID),
-			}}, nil
-		}
+	i := slices.IndexFunc(seen.Keys, func(k Key) bool { return !slices.Contains(r.Intent.Known, k.ID) })
+	if i < 0 {
+		return Event{}, nil
 	}
-	return Event{}, nil
+	suspect := seen.Keys[i].ID
+	maker, err := e.accounts[r.User.Account].IAM.Maker(ctx, suspect, r.Intent.At.Add(-settle))
+	class := ClassOf(err)
+	again := e.now().Add(trailPause)
+	switch {
+	case err == nil && maker == MakerUs:
+		return Event{On: Lose, Key: suspect, Evidence: seen, Failure: Failure{
+			Class: ClassUnknown, Key: suspect, Text: "the answer to the creation was lost; CloudTrail names a session of ours as the maker",
+		}}, nil
+	case err == nil && maker == MakerOther, class == ClassDenied && err != nil, again.After(r.Intent.At.Add(trailTime)):
+	default:
+		return Event{}, &notBefore{at: again, why: "CloudTrail does not tell yet who made " + string(suspect)}
+	}
+	return Event{On: Fail, Evidence: seen, Failure: Failure{
+		Class: ClassSuspect, Key: suspect, Text: "a key appeared while the answer to a creation was lost: " + string(suspect),
+	}}, nil
 }
 
-// intend writes what the user has before a key is created.
-func (e *Engine) intend(ctx context.Context, r Rotation, seen Evidence) error {
-	_, err := e.onTurn(ctx, r, func(p *Progress, cur *Rotation) error {
+// intend writes what the user has before a key is created, and where its secret will be shown.
+func (e *Engine) intend(ctx context.Context, r Rotation, seen Evidence, post Post) error {
+	_, err := e.onWork(ctx, r, func(p *Progress, cur *Rotation) error {
 		cur.Intent = &Intent{At: e.now(), Known: seen.IDs()}
-		p.Trail = append(p.Trail, Entry{
+		if h := cur.Handover; h.Post.Known() && !h.Gone && !h.Post.at(post) {
+			h.Until = e.now()
+			cur.Stale = append(slices.Clip(cur.Stale), h)
+		}
+		if !cur.Handover.Post.at(post) {
+			cur.Handover = Handover{Post: post}
+		}
+		p.log(Entry{
 			At: e.now(), Actor: "engine", Action: "create-key", Outcome: "intended", User: r.User.String(), Rotation: r.ID,
 			From: r.Stage, To: r.Stage,
 		})
@@ -121,25 +151,30 @@ func (e *Engine) intend(ctx context.Context, r Rotation, seen Evidence) error {
 	return err
 }
 
+// maxShows bounds how often a secret whose message may or may not show it is sent there again; with the delays of backoff, about a
+// minute.
+const maxShows = 4
+
 // handOver shows the secret to the owner. The secret lives in this process's memory alone, so after a crash it is lost, and so it
-// is when nobody can tell whether Slack took it: the key is then revoked and another one made.
+// is when nobody can tell whether Slack took it: the key is then revoked and another one made, and the message deleted, whatever it shows.
 func handOver(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	h, ok := e.secrets.get(r.ID)
 	switch {
 	case !ok || h.key != r.New:
 		return lost(ClassUnknown, "the process stopped before the secret was handed over"), nil
-	case h.post.TS != "":
-		return Event{On: Succeed, Post: h.post}, nil // shown a moment ago, but the outcome could not be written
+	case h.shown:
+		return Event{On: Succeed}, nil // a moment ago, but the outcome could not be written
 	}
-	post, err := e.cfg.Hand.HandOver(ctx, r, r.New, h.secret)
+	err := e.cfg.Hand.HandOver(ctx, r, r.New, h.secret)
+	class := ClassOf(err)
 	switch {
 	case err == nil:
-		e.secrets.put(r.ID, held{key: h.key, post: post})
-		return Event{On: Succeed, Post: post}, nil
-	case ClassOf(err) == ClassThrottled && r.Retry.Attempts+1 < maxAttempts:
+		e.secrets.put(r.ID, held{turn: h.turn, key: h.key, shown: true})
+		return Event{On: Succeed}, nil
+	case class == ClassThrottled && r.Retry.Attempts+1 < maxAttempts, class == ClassUnknown && r.Retry.Attempts+1 < maxShows:
 		return Event{}, err
 	}
-	return lost(ClassOf(err), err.Error()), nil
+	return lost(class, err.Error()), nil
 }
 
 func lost(class Class, text string) Event {
@@ -265,17 +300,18 @@ func deleteOld(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	return Event{On: Succeed, Evidence: seen}, nil
 }
 
-// secrets holds what CreateKey answered until it is handed over, and where it was handed over until that is written: in memory, one
-// per rotation.
+// secrets holds what CreateKey answered until it is handed over, and that it was handed over until that is written: in memory, one per
+// rotation.
 type secrets struct {
 	mu   sync.Mutex
 	held map[string]held
 }
 
 type held struct {
+	turn   int // at which it was created
 	key    KeyID
 	secret Secret // empty once it has been shown
-	post   Post   // where
+	shown  bool
 }
 
 func (s *secrets) put(rotation string, h held) {
@@ -294,8 +330,26 @@ func (s *secrets) get(rotation string) (held, bool) {
 	return h, ok
 }
 
-func (s *secrets) drop(rotation string) {
+func (s *secrets) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.held, rotation)
+	clear(s.held)
+}
+
+func (s *secrets) rotations() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.held))
+}
+
+// prune drops what is held for a rotation if the stored one has no use for it any more. What was stored before the key was made tells
+// nothing of that.
+func (s *secrets) prune(p Progress, rotation string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h, ok := s.held[rotation]
+	r, found := p.Find(rotation)
+	if ok && !(found && (r.Turn <= h.turn || r.Stage == Delivering && r.New == h.key)) {
+		delete(s.held, rotation)
+	}
 }

@@ -16,6 +16,9 @@ var (
 	idleAsShown  = &gate{"the same, and the evidence is as it was shown", both(checkStillIdle, checkAsShown)}
 	inactive     = &gate{"the old key is inactive", checkInactive}
 	newUnused    = &gate{"nobody has used the new key", checkNewUnused}
+
+	suspectUnused = &gate{"nobody has used the suspect key", checkSuspectUnused}
+	suspectActive = &gate{"the suspect key is active, and there is no third", checkSuspectActive}
 )
 
 func both(first, second func(Rotation, Evidence, time.Time) []Block) func(Rotation, Evidence, time.Time) []Block {
@@ -160,6 +163,22 @@ func checkNewUnused(r Rotation, e Evidence, _ time.Time) []Block {
 		return []Block{{Code: NewUsed, Key: fresh}}
 	case fresh.LastUse.State != NeverUsed:
 		return []Block{{Code: NewUnknown, Key: fresh}}
+	}
+	return nil
+}
+
+func checkSuspectUnused(r Rotation, e Evidence, now time.Time) []Block {
+	r.New = r.Failure.Key
+	return checkNewUnused(r, e, now)
+}
+
+func checkSuspectActive(r Rotation, e Evidence, _ time.Time) []Block {
+	r.New = r.Failure.Key
+	if blocks := checkAsLeft(r, e); len(blocks) > 0 {
+		return blocks
+	}
+	if fresh, _ := e.Key(r.New); fresh.Status != Active {
+		return []Block{{Code: NewInactive, Key: fresh}}
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ func TestImports(t *testing.T) {
 		"rotation/iamsim":      nil,
 		"store":                {"rotation"},
 		"store/storetest":      {"rotation"},
+		"store/dynalitetest":   {"bot/slacksim/npmtest", "store"}, // for tests alone; npmtest knows nothing of Slack
 		"bot":                  {"rotation"},
 		"bot/slacksim":         nil,
 		"bot/slacksim/npmtest": nil, // for tests alone

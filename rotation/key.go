@@ -47,12 +47,13 @@ type User struct {
 // KeyID is an access key's id, AKIA…. It is not secret.
 type KeyID string
 
-// Short is the id as people compare it: the prefix and the last four characters.
+// Short is the id as people compare it: the prefix and the last four characters. Characters, since a form may bring any text as an id.
 func (k KeyID) Short() string {
-	if len(k) <= 8 {
+	id := []rune(k)
+	if len(id) <= 8 {
 		return string(k)
 	}
-	return string(k[:4]) + "…" + string(k[len(k)-4:])
+	return string(id[:4]) + "…" + string(id[len(id)-4:])
 }
 
 // Status is a key's status as AWS writes it. A value that is neither of these two is neither working nor safe to delete.

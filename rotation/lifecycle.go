@@ -44,13 +44,15 @@ const (
 	Abandon    On = "abandon"
 	Reactivate On = "reactivate"
 	TryAgain   On = "try-again"
+	Revoke     On = "revoke" // a suspect: nobody knows its secret
+	Keep       On = "keep"   // a suspect: somebody here made it, and the rotation goes on with it
 	Close      On = "close"
 
 	Elapse On = "elapse"
 
 	Succeed On = "succeed"
 	Fail    On = "fail"
-	Lose    On = "lose"   // the secret did not reach its owner
+	Lose    On = "lose"   // a secret was lost on its way to its owner
 	Refute  On = "refute" // the evidence no longer holds
 	Renew   On = "renew"  // the evidence changed but holds: ask again on the new one
 )
@@ -85,6 +87,7 @@ var lifecycle = []Move{
 	{Requested, Elapse, ByClock, Lapsed, nil, nil},
 
 	{Creating, Succeed, ByEngine, Delivering, nil, nil},
+	{Creating, Lose, ByEngine, Discarding, nil, nil},
 	{Delivering, Succeed, ByEngine, Switching, nil, nil},
 	{Delivering, Lose, ByEngine, Discarding, nil, nil},
 
@@ -140,6 +143,8 @@ var lifecycle = []Move{
 	{Grace, Fail, ByEngine, Stuck, nil, nil},
 	{Expiring, Fail, ByEngine, Stuck, nil, nil},
 
+	{Stuck, Revoke, ByApprover, Discarding, suspected, suspectUnused},
+	{Stuck, Keep, ByApprover, Switching, suspected, suspectActive},
 	{Stuck, TryAgain, ByApprover, Requested, stuckAt(Requested), slotFree},
 	{Stuck, TryAgain, ByApprover, Creating, stuckAt(Creating), nil},
 	{Stuck, TryAgain, ByApprover, Discarding, stuckAt(Discarding), nil},
@@ -195,6 +200,9 @@ var (
 	leftover     = &condition{"inactive before", isLeftover}
 	inactiveByUs = &condition{"made inactive here", func(r Rotation) bool { return !isLeftover(r) }}
 )
+
+// suspected is a rotation that stopped because a key appeared while the answer to a creation was lost.
+var suspected = &condition{"a suspect key", func(r Rotation) bool { return r.Failure.Class == ClassSuspect && r.Failure.Key != "" }}
 
 func isLeftover(r Rotation) bool {
 	_, decided := r.Approved(Confirmed)

@@ -131,6 +131,8 @@ func everyRotation() []Rotation {
 					base.Failure.At = at
 					rs = append(rs, base)
 				}
+				base.New, base.Failure = "", Failure{At: Creating, Class: ClassSuspect, Key: "AKIASUSPECT"}
+				rs = append(rs, base)
 			default:
 				rs = append(rs, base)
 			}
@@ -140,7 +142,7 @@ func everyRotation() []Rotation {
 }
 
 var everyOn = []On{
-	Approve, Deny, Cancel, Confirm, Reissue, Abandon, Reactivate, TryAgain, Close, Elapse, Succeed, Fail, Lose, Refute, Renew,
+	Approve, Deny, Cancel, Confirm, Reissue, Abandon, Reactivate, TryAgain, Revoke, Keep, Close, Elapse, Succeed, Fail, Lose, Refute, Renew,
 }
 
 // TestStep_Exhaustive tries every event by every actor on every rotation: Step moves exactly where a row says so, and refuses or fails
@@ -193,8 +195,16 @@ func TestStep_Exhaustive(t *testing.T) {
 			}
 		}
 	}
-	if tried < 9*15*3*15 {
+	if tried < 9*len(everyOn)*3*15 {
 		t.Errorf("only %d combinations were tried", tried)
+	}
+	for _, m := range lifecycle {
+		if !slices.Contains(everyOn, m.On) {
+			t.Errorf("%s from %s was never tried", m.On, m.From)
+		}
+		if !slices.ContainsFunc(everyRotation(), func(r Rotation) bool { return r.Stage == m.From && (m.If == nil || m.If.holds(r)) }) {
+			t.Errorf("no rotation of those tried meets the condition of %s on %s: %s", m.From, m.On, m.If.name)
+		}
 	}
 }
 
@@ -212,6 +222,24 @@ func TestOffers(t *testing.T) {
 		{"nobody here turns a leftover on", Rotation{Stage: Grace, Kind: Retire}, ByOwner | ByApprover, []On{Cancel}},
 		{"owner of two keys switches", Rotation{Stage: Switching, Kind: Adopt}, ByOwner, []On{Confirm, Cancel}},
 		{"rollback", Rotation{Stage: Grace}, ByOwner, []On{Reactivate}},
+		{
+			"a suspect is revoked or kept by an approver alone",
+			Rotation{Stage: Stuck, Failure: Failure{At: Creating, Class: ClassSuspect, Key: "K"}},
+			ByApprover,
+			[]On{Revoke, Keep, TryAgain, Close},
+		},
+		{
+			"and not by its owner",
+			Rotation{Stage: Stuck, Failure: Failure{At: Creating, Class: ClassSuspect, Key: "K"}},
+			ByOwner,
+			nil,
+		},
+		{
+			"a suspect that nobody can name is neither revoked nor kept",
+			Rotation{Stage: Stuck, Failure: Failure{At: Creating, Class: ClassSuspect}},
+			ByApprover,
+			[]On{TryAgain, Close},
+		},
 		{"nothing while it works", Rotation{Stage: Creating}, ByOwner | ByApprover, nil},
 		{"nothing after the end", Rotation{Stage: Done}, ByOwner | ByApprover, nil},
 		{

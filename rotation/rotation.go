@@ -49,6 +49,7 @@ type Rotation struct {
 	Since    time.Time // when Stage was entered
 	Deadline time.Time // when Elapse is due; zero if it is not
 
+	Work     string // which process, and which attempt of it, makes the effect of a working stage; empty: whoever comes first
 	Asks     []Ask
 	Intent   *Intent
 	Retry    Retry
@@ -84,22 +85,27 @@ type Failure struct {
 	Key   KeyID     // the key it is about, if it is about one
 }
 
-// Handover follows the message that carried the secret: where it is and when it must go. The secret is not in it.
+// Handover follows the message that shows the secret: where it is and when it must go. The message is posted without the secret before
+// there is a key, so that it is always known where a secret stands. The secret is not in it.
 type Handover struct {
 	Post     Post
-	Until    time.Time
+	Until    time.Time // zero: the secret has not been shown in it yet
 	Received time.Time // the owner's receipt
 	Gone     bool      // the message has been deleted
+	Failed   string    // why it can be neither deleted nor emptied, if that is so: its owner is asked to delete it
 }
 
 // Due tells whether the message must be deleted now.
 func (h Handover) Due(now time.Time) bool {
-	return h.Post.TS != "" && !h.Gone && (!h.Received.IsZero() || !now.Before(h.Until))
+	return h.Post.Known() && !h.Gone && h.Failed == "" && !h.Until.IsZero() && (!h.Received.IsZero() || !now.Before(h.Until))
 }
+
+// Waits tells whether the message stands ready for a secret.
+func (h Handover) Waits() bool { return h.Post.Known() && !h.Gone && h.Until.IsZero() }
 
 // Handovers lists the messages with secrets, the stale ones first.
 func (r Rotation) Handovers() []Handover {
-	if r.Handover.Post.TS == "" {
+	if !r.Handover.Post.Known() {
 		return r.Stale
 	}
 	return append(slices.Clip(r.Stale), r.Handover)
@@ -107,18 +113,41 @@ func (r Rotation) Handovers() []Handover {
 
 // Removed notes that the message at p is deleted.
 func (r *Rotation) Removed(p Post) {
-	if r.Handover.Post == p {
+	if r.Handover.Post.at(p) {
 		r.Handover.Gone = true
 	}
-	r.Stale = slices.DeleteFunc(slices.Clone(r.Stale), func(h Handover) bool { return h.Post == p })
+	r.Stale = slices.DeleteFunc(slices.Clone(r.Stale), func(h Handover) bool { return h.Post.at(p) })
 }
 
-// Post is where a message stands in Slack.
+// Exposed notes that the message at p can be neither deleted nor emptied, and why.
+func (r *Rotation) Exposed(p Post, why string) {
+	if r.Handover.Post.at(p) {
+		r.Handover.Failed = why
+	}
+	r.Stale = slices.Clone(r.Stale)
+	for i := range r.Stale {
+		if r.Stale[i].Post.at(p) {
+			r.Stale[i].Failed = why
+		}
+	}
+}
+
+// Post is where a message stands in Slack. Until TS is known, it is one that is being sent: Nonce was written before the call and is
+// part of the message, so that one whose answer was lost can be looked for.
 type Post struct {
 	Channel string
 	TS      string
 	Shown   string // identifies the content that was last sent
+	Nonce   string
+	At      time.Time // of the latest attempt to send it
+	Tries   int
 }
+
+// Known tells whether the message certainly stands in Slack.
+func (p Post) Known() bool { return p.TS != "" }
+
+// at tells whether both stand in the same place.
+func (p Post) at(q Post) bool { return p.Channel == q.Channel && p.TS == q.TS }
 
 // Ask is one question to the approvers, or to whoever must say how a stuck rotation goes on. It stays as the record of what was
 // shown and decided.
@@ -199,21 +228,46 @@ type Progress struct {
 	Past     []Rotation // ended ones, newest last, at most keepPast
 	Notices  []Notice
 	Posts    map[string]Post // the messages shown for it, by the bot's name for them
-	Trail    []Entry         // newest last
+	Owed     bool            // messages may have to be sent, edited or deleted: set by what changes, cleared by who shows it
+	Trail    []Entry         // newest last, at most keepTrail; the earlier ones are kept by Store.Record
+	Filed    int             // entries that have left the trail
 }
 
-// keepPast bounds how many ended rotations stay in the document; their entries stay in the trail.
-const keepPast = 3
+// Live tells whether anything may still happen by itself: a rotation runs, a message is owed, or a secret stands in Slack.
+func (p Progress) Live() bool {
+	_, runs := p.Running()
+	return p.Owed || runs || slices.ContainsFunc(p.All(), Rotation.exposes)
+}
+
+// exposes tells whether a message with a secret stands, or may stand, in Slack and can still be taken away.
+func (r Rotation) exposes() bool {
+	return slices.ContainsFunc(r.Handovers(), func(h Handover) bool { return !h.Gone && h.Failed == "" })
+}
+
+// What stays in the document is bounded, so that it stays far below the 400 KB that DynamoDB takes: the ended rotations, the asks of
+// each, the entries and the notices.
+const (
+	keepPast     = 3 // more while the secret of one stands in Slack
+	keepAsks     = 12
+	keepPastAsks = 6
+	keepTrail    = 40
+	keepNotices  = 20
+)
 
 // Begin makes r the current rotation.
 func (p *Progress) Begin(r Rotation) {
+	p.Owed = true
 	if p.Rotation != nil {
-		p.Past = append(p.Past, *p.Rotation)
-		if n := len(p.Past) - keepPast; n > 0 {
-			for _, gone := range p.Past[:n] {
-				p.forgetPosts(gone.ID)
+		past := *p.Rotation
+		past.forgetAsks(keepPastAsks)
+		p.Past = append(slices.Clip(p.Past), past)
+		for i := 0; len(p.Past) > keepPast && i < len(p.Past); {
+			if p.Past[i].exposes() { // or nobody would know of the message any more
+				i++
+				continue
 			}
-			p.Past = slices.Clone(p.Past[n:])
+			p.forgetPosts(p.Past[i].ID)
+			p.Past = slices.Delete(p.Past, i, i+1)
 		}
 	}
 	p.Count++
@@ -251,7 +305,7 @@ func (p Progress) All() []Rotation {
 }
 
 // Running is the current rotation unless it has ended.
-func (p *Progress) Running() (*Rotation, bool) {
+func (p Progress) Running() (*Rotation, bool) {
 	if p.Rotation == nil || p.Rotation.Ended() {
 		return nil, false
 	}

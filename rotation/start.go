@@ -19,7 +19,7 @@ type Request struct {
 //   - A key to retire: ask for its deactivation, or, if it is inactive already, begin its grace.
 func Start(q Request, owner MemberID, e Evidence, terms Terms, now time.Time) (Rotation, error) {
 	r := Rotation{
-		User: q.User, UserID: e.UserID, Owner: owner, Requester: q.By.Member, Reason: q.Reason,
+		User: q.User, UserID: e.UserID, Owner: owner, Requester: q.By.Member, Reason: clipTo(q.Reason, maxReason),
 		Terms: terms, Begun: now, Since: now, Turn: 1,
 	}
 	key, err := q.choose(e)

@@ -38,7 +38,6 @@ type Event struct {
 	Evidence Evidence // as read for the gate, or before the effect
 	Reason   string   // typed by a person
 	Key      KeyID    // created
-	Post     Post     // where the secret was handed over
 	Failure  Failure
 }
 
@@ -114,15 +113,32 @@ func (r Rotation) apply(m Move, ev Event) Rotation {
 	r.Stage = m.To
 	r.Turn++
 	r.Since = ev.At
-	r.Retry = Retry{}
+	r.Retry, r.Work = Retry{}, ""
 	if m.To != Stuck && m.To != Creating || m.From == Discarding {
 		r.Intent = nil // one that is open outlives a stop: what the lost answer brought is still to be found out
 	}
 	r.Deadline = r.deadline()
 	if m.To.asks() {
 		r.Asks = append(r.Asks, Ask{Stage: m.To, Turn: r.Turn, At: ev.At, Evidence: ev.Evidence, Stuck: r.failureIfStuck()})
+		r.forgetAsks(keepAsks)
 	}
 	return r
+}
+
+// forgetAsks keeps the asks bounded: the first goes that has a later one of its stage and, if it was approved, a later approval. Of
+// each stage two are left at least, if there were as many.
+func (r *Rotation) forgetAsks(most int) {
+	for len(r.Asks) > most {
+		i := slices.IndexFunc(r.Asks, func(a Ask) bool {
+			return slices.ContainsFunc(r.Asks, func(b Ask) bool {
+				return b.Turn > a.Turn && b.Stage == a.Stage && (a.Closed != string(Approve) || b.Closed == a.Closed)
+			})
+		})
+		if i < 0 {
+			return
+		}
+		r.Asks = slices.Delete(slices.Clone(r.Asks), i, i+1)
+	}
 }
 
 func (r *Rotation) closeAsk(ev Event) {
@@ -134,8 +150,8 @@ func (r *Rotation) closeAsk(ev Event) {
 	ask.Closed = string(ev.On)
 	if ev.By.Member != "" {
 		ask.Decisions = append(slices.Clone(ask.Decisions), Decision{
-			By: ev.By.Member, At: ev.At, Reason: ev.Reason,
-			Approve:  ev.On == Approve || ev.On == TryAgain,
+			By: ev.By.Member, At: ev.At, Reason: clipTo(ev.Reason, maxReason),
+			Approve:  slices.Contains([]On{Approve, TryAgain, Revoke, Keep}, ev.On),
 			Evidence: ask.Evidence.Digest(r.Old),
 		})
 	}
@@ -146,14 +162,19 @@ func (r *Rotation) closeAsk(ev Event) {
 func (r *Rotation) absorb(m Move, ev Event) {
 	switch {
 	case m.From == Creating && ev.On == Succeed:
-		if h := r.Handover; h.Post.TS != "" && !h.Gone {
-			r.Stale = append(slices.Clip(r.Stale), h)
-		}
-		r.New, r.Issued, r.Handover = ev.Key, r.Issued+1, Handover{}
-	case m.From == Delivering && ev.On == Succeed: // a quick owner may have given the receipt already
-		r.Handover.Post, r.Handover.Until = ev.Post, ev.At.Add(r.Terms.Visible)
+		r.New, r.Issued = ev.Key, r.Issued+1
+	case m.From == Delivering && ev.On == Succeed:
+		r.Handover.Until = ev.At.Add(r.Terms.Visible)
 	case ev.On == Lose:
+		if m.From == Creating {
+			r.New, r.Issued = ev.Key, r.Issued+1
+		}
+		r.Handover.Until = ev.At // it may show the secret, for all that is known
 		r.Then, r.Lost = r.afterLoss(ev.Failure)
+	case ev.On == Revoke:
+		r.New, r.Issued, r.Then, r.Failure = r.Failure.Key, r.Issued+1, Creating, Failure{}
+	case ev.On == Keep:
+		r.New, r.Kind, r.Failure = r.Failure.Key, Adopt, Failure{}
 	case ev.On == Reissue:
 		r.Then, r.Handover.Until = Creating, ev.At
 	case ev.On == Abandon:
@@ -164,7 +185,10 @@ func (r *Rotation) absorb(m Move, ev Event) {
 		r.New = ""
 	case ev.On == Fail || ev.On == Refute:
 		r.Failure = ev.Failure
-		r.Failure.At = m.From
+		r.Failure.At, r.Failure.Text = m.From, clip(ev.Failure.Text)
+		if m.From == Creating {
+			r.Handover.Until = ev.At // nothing will be shown in it
+		}
 		if m.From == Discarding && r.Failure.Key == "" {
 			r.Failure.Key = r.New
 		}
@@ -182,7 +206,7 @@ func (r *Rotation) absorb(m Move, ev Event) {
 // afterLoss decides what follows the revocation of a key whose secret reached nobody: another try, unless Slack refuses the owner
 // or the bound is reached.
 func (r *Rotation) afterLoss(f Failure) (Stage, Failure) {
-	f.At, f.Key = Creating, r.New
+	f.At, f.Key, f.Text = Creating, r.New, clip(f.Text)
 	if f.Class != ClassRefused && r.Issued < maxIssued {
 		return Creating, f
 	}

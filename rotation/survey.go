@@ -159,6 +159,7 @@ func (p *Progress) owe(f Finding, policy Policy, now time.Time) bool {
 			p.Notices[i].Failed = "overtaken by the next warning"
 		}
 	}
+	p.Owed = true
 	p.Notices = append(p.Notices, Notice{Key: f.Key.ID, Days: days, Owner: f.Owner, Created: f.Key.Created, Due: now})
 	return true
 }

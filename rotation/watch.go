@@ -2,7 +2,9 @@ package rotation
 
 import (
 	"context"
+	"fmt"
 	"sync"
+	"time"
 )
 
 // feed tells one listener which documents have changed.
@@ -61,16 +63,33 @@ func (e *Engine) Each(ctx context.Context, fn func(Progress) error) error {
 	return e.cfg.Store.Scan(ctx, fn)
 }
 
-// Note changes what is kept about messages: fn may alter Posts, Notices and Handover.Gone and nothing else.
+// Live calls fn with the progress of every user for whom something may still happen by itself.
+func (e *Engine) Live(ctx context.Context, fn func(Progress) error) error {
+	return e.cfg.Store.Live(ctx, func(id string, _ uint64) error {
+		p, err := e.Get(ctx, id)
+		if err != nil {
+			return fmt.Errorf("read progress: %w", err)
+		}
+		return fn(p)
+	})
+}
+
+// Note changes what is kept about messages: fn may alter Posts, Owed, Notices and Handovers and nothing else. It tells no listener.
 func (e *Engine) Note(ctx context.Context, id string, fn func(*Progress)) (Progress, error) {
-	return e.update(ctx, id, func(p *Progress) error {
+	return e.change(ctx, id, func(p *Progress) error {
 		fn(p)
 		return nil
 	})
 }
 
-// Claim takes a name, so that what it stands for happens once.
-func (e *Engine) Claim(ctx context.Context, c Claim) (bool, error) { return e.cfg.Store.Claim(ctx, c) }
+// Keep stores what Note would alter, if nobody has changed the document since it was read as p. ErrConflict: somebody has.
+func (e *Engine) Keep(ctx context.Context, p Progress) (Progress, error) {
+	stored, err := e.replace(ctx, p)
+	if err != nil {
+		return stored, fmt.Errorf("keep what is shown for %s: %w", p.User, err)
+	}
+	return stored, nil
+}
 
 // Involving lists the progress of which m is the owner or the requester.
 func (e *Engine) Involving(ctx context.Context, m MemberID) ([]Progress, error) {
@@ -87,7 +106,7 @@ func (e *Engine) Involving(ctx context.Context, m MemberID) ([]Progress, error) 
 // Running lists the rotations that have not ended.
 func (e *Engine) Running(ctx context.Context) ([]Rotation, error) {
 	var found []Rotation
-	err := e.Each(ctx, func(p Progress) error {
+	err := e.Live(ctx, func(p Progress) error {
 		if r, ok := p.Running(); ok {
 			found = append(found, *r)
 		}
@@ -98,3 +117,29 @@ func (e *Engine) Running(ctx context.Context) ([]Rotation, error) {
 
 // Touch makes Changed report a document again, so that what could not be shown is tried once more.
 func (e *Engine) Touch(id string) { e.feed.add(id) }
+
+// Holder names this process where it works on something.
+func (e *Engine) Holder() string { return e.id }
+
+// Shared tells whether other processes may work on the same store.
+func (e *Engine) Shared() bool { return e.cfg.Shared }
+
+// Accept, Settle, Waiting and Forget are the store's.
+func (e *Engine) Accept(ctx context.Context, v Envelope) (Envelope, error) {
+	return e.cfg.Store.Accept(ctx, v)
+}
+
+// Settle is the store's.
+func (e *Engine) Settle(ctx context.Context, v Envelope) (Envelope, error) {
+	return e.cfg.Store.Settle(ctx, v)
+}
+
+// Waiting is the store's.
+func (e *Engine) Waiting(ctx context.Context, fn func(Envelope) error) error {
+	return e.cfg.Store.Waiting(ctx, fn)
+}
+
+// Forget is the store's.
+func (e *Engine) Forget(ctx context.Context, before time.Time) error {
+	return e.cfg.Store.Forget(ctx, before)
+}

@@ -2,6 +2,7 @@ package awsiam
 
 import (
 	"cmp"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
@@ -21,8 +23,8 @@ import (
 )
 
 const (
-	appID         = "keyturner" // in the User-Agent, and so in CloudTrail
-	sessionName   = "keyturner" // of an assumed role, and so in CloudTrail
+	appID         = "keyturner"  // in the User-Agent, and so in CloudTrail
+	sessionPrefix = "keyturner-" // of the name of an assumed role's session, and so in CloudTrail
 	defaultRegion = "us-east-1"
 
 	defaultReads  = 10 // calls per second
@@ -32,6 +34,9 @@ const (
 	sessionLength = time.Hour       // every role allows it, chained ones no more
 	renewBefore   = 5 * time.Minute // the end of a session
 )
+
+// sessionName is that of every session that this process opens of any role, and of no other process. Maker goes by its shape.
+var sessionName = sessionPrefix + rand.Text()
 
 // Config says which account an Account is and how it is reached.
 type Config struct {
@@ -57,9 +62,8 @@ type Account struct {
 	log            *slog.Logger
 	iam            *iam.Client
 	sts            *sts.Client
-	reads          pace
-	writes         pace
-	creates        pace
+	trail          *cloudtrail.Client
+	paces
 }
 
 var _ rotation.IAM = (*Account)(nil)
@@ -84,12 +88,12 @@ func New(c Config) (*Account, error) {
 	if c.Role != "" {
 		cfg.Credentials = assume(cfg, c.Role, c.ExternalID)
 	}
-	a := &Account{
+	return &Account{
 		id: c.ID, name: cmp.Or(c.Name, c.ID), role: c.Role, log: log,
 		iam: iam.NewFromConfig(cfg), sts: sts.NewFromConfig(cfg),
-	}
-	a.reads, a.writes, a.creates = paces(cmp.Or(c.ReadsPerSecond, defaultReads), cmp.Or(c.WritesPerSecond, defaultWrites))
-	return a, nil
+		trail: cloudtrail.NewFromConfig(cfg, func(o *cloudtrail.Options) { o.Region = eventRegion(cfg.Region) }),
+		paces: newPaces(cmp.Or(c.ReadsPerSecond, defaultReads), cmp.Or(c.WritesPerSecond, defaultWrites)),
+	}, nil
 }
 
 func (c Config) check() error {

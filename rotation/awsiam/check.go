@@ -15,19 +15,29 @@ import (
 // is one (https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html). Its error says what to do.
 func (a *Account) Check(ctx context.Context) error {
 	op := "check the credentials for account " + a.String()
-	ctx, cancel, err := a.reads.begin(ctx)
+	caller, err := a.caller(ctx, op)
 	if err != nil {
-		return failure(op, err)
+		return a.advise(err)
 	}
-	defer cancel()
-	out, err := a.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}, func(o *sts.Options) { o.Retryer = a.reads.retryer })
-	if err != nil {
-		return a.advise(failure(op, err))
+	if err := a.holds(op, caller); err != nil {
+		return err
 	}
-	account := aws.ToString(out.Account)
+	a.log.Debug("credentials are good", "account", a.id, "caller", aws.ToString(caller.Arn))
+	return nil
+}
+
+// caller asks AWS whom it takes the credentials for.
+func (a *Account) caller(ctx context.Context, op string) (*sts.GetCallerIdentityOutput, error) {
+	return paced(ctx, a.reads, op, func(ctx context.Context) (*sts.GetCallerIdentityOutput, error) {
+		return a.sts.GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}, func(o *sts.Options) { o.Retryer = a.reads.retryer })
+	})
+}
+
+// holds makes sure that the caller is in this account.
+func (a *Account) holds(op string, caller *sts.GetCallerIdentityOutput) error {
+	account := aws.ToString(caller.Account)
 	switch account {
 	case a.id:
-		a.log.Debug("credentials are good", "account", a.id, "caller", aws.ToString(out.Arn))
 		return nil
 	case "":
 		return lost(op, "the answer names no account")
@@ -35,7 +45,7 @@ func (a *Account) Check(ctx context.Context) error {
 	return &rotation.CallError{
 		Op: op, Class: rotation.ClassDenied,
 		Err: fmt.Errorf("%s is in account %s: name a role in account %s to assume, or give Keyturner credentials of that account",
-			aws.ToString(out.Arn), account, a.id),
+			aws.ToString(caller.Arn), account, a.id),
 	}
 }
 

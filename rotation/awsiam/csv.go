@@ -50,7 +50,8 @@ func parseReport(r io.Reader) ([]rotation.ReportRow, error) {
 		}
 		row, err := columns.row(fields)
 		if err != nil {
-			return nil, fmt.Errorf("read the report's row %d: %w", len(rows)+1, err)
+			line, _ := in.FieldPos(0)
+			return nil, fmt.Errorf("read the report's line %d: %w", line, err)
 		}
 		rows = append(rows, row)
 	}
@@ -74,27 +75,32 @@ type column struct {
 	at   int
 }
 
-// findColumns looks the columns up in the header. All of them must be there.
+// findColumns looks the columns up in the header. Each must be there once: of two, either may be the one that is meant.
 func findColumns(header []string) (columns, error) {
-	places := make(map[string]int, len(header))
+	places := make(map[string][]int, len(header))
 	for i, name := range header {
-		places[strings.ToLower(strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")))] = i
+		name = strings.ToLower(strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")))
+		places[name] = append(places[name], i)
 	}
-	var missing []string
+	var problems []string
 	find := func(name string) column {
-		at, ok := places[name]
-		if !ok {
-			missing = append(missing, name)
+		switch at := places[name]; len(at) {
+		case 0:
+			problems = append(problems, "no column "+name)
+		case 1:
+			return column{name, at[0]}
+		default:
+			problems = append(problems, "more than one column "+name)
 		}
-		return column{name, at}
+		return column{}
 	}
 	c := columns{user: find(colUser).at}
 	for i := range c.slots {
 		slot := func(form string) column { return find(fmt.Sprintf(form, i+1)) }
 		c.slots[i] = slotColumns{slot(colActive), slot(colRotated), slot(colUsed), slot(colRegion), slot(colService)}
 	}
-	if len(missing) > 0 {
-		return columns{}, fmt.Errorf("the report has no column %s", strings.Join(missing, ", "))
+	if len(problems) > 0 {
+		return columns{}, errors.New("the report has " + strings.Join(problems, ", "))
 	}
 	return c, nil
 }
@@ -117,27 +123,29 @@ func (c columns) row(fields []string) (rotation.ReportRow, error) {
 	return row, nil
 }
 
-// key reads a slot, and tells whether there is anything in it.
+// key reads a slot, and tells whether there is or may be a key in it: a date that is not known is not the absence of one.
 func (s slotColumns) key(fields []string) (k rotation.ReportKey, inUse bool, err error) {
 	if k.Active, err = s.active.boolean(fields); err != nil {
 		return k, false, err
 	}
-	if k.Rotated, _, err = s.rotated.date(fields); err != nil {
-		return k, false, err
-	}
-	used, why, err := s.used.date(fields)
+	rotated, notRotated, err := s.rotated.date(fields)
 	if err != nil {
 		return k, false, err
 	}
+	used, notUsed, err := s.used.date(fields)
+	if err != nil {
+		return k, false, err
+	}
+	k.Rotated = rotated
 	switch {
 	case !used.IsZero():
 		k.LastUse = rotation.LastUse{
 			State: rotation.Used, At: used, Service: applicable(&fields[s.service.at]), Region: applicable(&fields[s.region.at]),
 		}
-	case why == absent:
+	case notUsed == absent:
 		k.LastUse.State = rotation.NeverUsed
 	}
-	return k, k.Active || !k.Rotated.IsZero() || k.LastUse.State == rotation.Used, nil
+	return k, k.Active || notRotated != absent || notUsed != absent, nil
 }
 
 // absence is why the report has no value in a field.

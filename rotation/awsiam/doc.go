@@ -33,6 +33,10 @@
 // until then. Its slots carry no key ids, and a key that AWS describes as neither active, dated nor used cannot be told
 // from an empty slot; older reports describe inactive keys so. It shortlists; Keys and LastUse decide.
 //
+// Who made a key is asked of CloudTrail, after a creation whose answer was lost. A key is ours only if the record of its creation
+// says so; a record that cannot be read is a failed call, and one that is not there yet is no answer. See Account.Maker for what counts
+// as us, and why a session of an assumed role has a name of its own.
+//
 // Protocol facts are from the IAM API Reference (https://docs.aws.amazon.com/IAM/latest/APIReference/) and the IAM User Guide
 // (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_credentials_getting-report.html).
 package awsiam

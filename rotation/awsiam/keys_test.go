@@ -136,6 +136,7 @@ func TestUnknownIsNotEmpty(t *testing.T) {
 	}
 	remove := func(a *awsiam.Account, t *testing.T) error { return a.DeleteKey(t.Context(), "ci-deploy", keyA) }
 	report := func(a *awsiam.Account, t *testing.T) error { _, err := a.Report(t.Context()); return err }
+	maker := func(a *awsiam.Account, t *testing.T) error { _, err := a.Maker(t.Context(), keyA, march); return err }
 	for _, test := range []struct {
 		name string
 		call func(*awsiam.Account, *testing.T) error
@@ -164,6 +165,11 @@ func TestUnknownIsNotEmpty(t *testing.T) {
 		{"new key without id", create, result("CreateAccessKey", "<AccessKey><SecretAccessKey>s</SecretAccessKey></AccessKey>")},
 		{"a proxy's page for a new status", deactivate, "<html><body>welcome</body></html>"},
 		{"a proxy's page for a deletion", remove, "<html><body>welcome</body></html>"},
+		{"empty body for a maker", maker, ""},
+		{"no list of events", maker, "{}"},
+		{"null for the list of events", maker, `{"Events":null}`},
+		{"events that go on at the same token", maker, `{"Events":[],"NextToken":"again"}`},
+		{"a proxy's page for a maker", maker, "<html><body>welcome</body></html>"},
 		{"empty body for a report", report, ""},
 		{"empty report", report, result("GetCredentialReport",
 			"<Content/><ReportFormat>text/csv</ReportFormat><GeneratedTime>2020-01-01T00:00:00Z</GeneratedTime>")},
@@ -288,6 +294,7 @@ func TestNamelessIsRefusedWithoutACall(t *testing.T) {
 		{"user", func(w world) error { _, err := w.account.User(w.Context(), ""); return err }},
 		{"keys", func(w world) error { _, err := w.account.Keys(w.Context(), ""); return err }},
 		{"last use", func(w world) error { _, err := w.account.LastUse(w.Context(), ""); return err }},
+		{"maker", func(w world) error { _, err := w.account.Maker(w.Context(), "", march); return err }},
 		{"create", func(w world) error { _, _, err := w.account.CreateKey(w.Context(), ""); return err }},
 		{"set without user", func(w world) error { return w.account.SetStatus(w.Context(), "", keyA, rotation.Inactive) }},
 		{"set without key", func(w world) error { return w.account.SetStatus(w.Context(), "u", "", rotation.Inactive) }},

@@ -18,15 +18,21 @@ const (
 
 // pace is how calls of one sort are made: how often, with which retries, and whether the caller can stop one that has begun.
 type pace struct {
-	limiter  *rate.Limiter
+	turns    turns
 	retryer  aws.Retryer
 	detached bool
 }
 
-// paces makes the three sorts of an account. One retryer serves all calls of a sort, since the SDK's retry quota is in it.
-func paces(readsPerSecond, writesPerSecond float64) (reads, writes, creates pace) {
-	readTurns := rate.NewLimiter(rate.Limit(readsPerSecond), readBurst)
-	writeTurns := rate.NewLimiter(rate.Limit(writesPerSecond), 1)
+// turns are the limiters that a call needs a turn of, each.
+type turns []*rate.Limiter
+
+// paces are the sorts of calls to an account. One retryer serves all calls of a sort, since the SDK's retry quota is in it.
+type paces struct{ reads, writes, creates, lookups pace }
+
+func newPaces(readsPerSecond, writesPerSecond float64) paces {
+	readTurns := turns{rate.NewLimiter(rate.Limit(readsPerSecond), readBurst)}
+	writeTurns := turns{rate.NewLimiter(rate.Limit(writesPerSecond), 1)}
+	lookupTurns := append(turns{rate.NewLimiter(lookupsPerSecond, 1)}, readTurns...)
 	standard := func(o *retry.StandardOptions) {
 		o.MaxAttempts = maxAttempts
 		o.MaxBackoff = maxBackoff
@@ -37,31 +43,37 @@ func paces(readsPerSecond, writesPerSecond float64) (reads, writes, creates pace
 			retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes},
 		}
 	}
-	reads = pace{limiter: readTurns, retryer: charged{retry.NewStandard(standard), readTurns}}
-	writes = pace{limiter: writeTurns, retryer: charged{retry.NewStandard(standard, ifThrottled), writeTurns}}
-	creates = pace{limiter: writeTurns, retryer: aws.NopRetryer{}, detached: true}
-	return reads, writes, creates
+	return paces{
+		reads:   pace{turns: readTurns, retryer: charged{retry.NewStandard(standard), readTurns}},
+		writes:  pace{turns: writeTurns, retryer: charged{retry.NewStandard(standard, ifThrottled), writeTurns}},
+		creates: pace{turns: writeTurns, retryer: aws.NopRetryer{}, detached: true},
+		lookups: pace{turns: lookupTurns, retryer: charged{retry.NewStandard(standard), lookupTurns}},
+	}
 }
 
 // charged takes a turn for every retry, without waiting for it: the next call waits instead.
 type charged struct {
 	aws.RetryerV2
-	limiter *rate.Limiter
+	turns turns
 }
 
 // GetRetryToken is called once before each retry.
 func (c charged) GetRetryToken(ctx context.Context, cause error) (release func(error) error, err error) {
 	release, err = c.RetryerV2.GetRetryToken(ctx, cause)
 	if err == nil {
-		c.limiter.Reserve()
+		for _, t := range c.turns {
+			t.Reserve()
+		}
 	}
 	return release, err
 }
 
 // begin waits for a turn and starts the call's time limit.
 func (p pace) begin(ctx context.Context) (context.Context, context.CancelFunc, error) {
-	if err := p.limiter.Wait(ctx); err != nil {
-		return nil, nil, err
+	for _, t := range p.turns {
+		if err := t.Wait(ctx); err != nil {
+			return nil, nil, err
+		}
 	}
 	if p.detached {
 		ctx = context.WithoutCancel(ctx)
@@ -70,21 +82,28 @@ func (p pace) begin(ctx context.Context) (context.Context, context.CancelFunc, e
 	return ctx, cancel, nil
 }
 
-// operation is a method of the SDK's IAM client.
-type operation[In, Out any] func(context.Context, *In, ...func(*iam.Options)) (*Out, error)
-
-// send makes one call at its pace. Its error is a *rotation.CallError for op.
-func send[In, Out any](ctx context.Context, p pace, op string, do operation[In, Out], in *In) (*Out, error) {
+// paced makes one call at its pace; the caller sees to the retries. Its error is a *rotation.CallError for op.
+func paced[Out any](ctx context.Context, p pace, op string, do func(context.Context) (*Out, error)) (*Out, error) {
 	ctx, cancel, err := p.begin(ctx)
 	if err != nil {
 		return nil, failure(op, err)
 	}
 	defer cancel()
-	out, err := do(ctx, in, func(o *iam.Options) { o.Retryer = p.retryer })
+	out, err := do(ctx)
 	if err != nil {
 		return nil, failure(op, err)
 	}
 	return out, nil
+}
+
+// operation is a method of the SDK's IAM client.
+type operation[In, Out any] func(context.Context, *In, ...func(*iam.Options)) (*Out, error)
+
+// send makes one call to IAM at its pace and with its retries.
+func send[In, Out any](ctx context.Context, p pace, op string, do operation[In, Out], in *In) (*Out, error) {
+	return paced(ctx, p, op, func(ctx context.Context) (*Out, error) {
+		return do(ctx, in, func(o *iam.Options) { o.Retryer = p.retryer })
+	})
 }
 
 // pages calls fetch with the marker of each page of a list, nil for the first. A list that says it goes on, but not where, is an

@@ -1,0 +1,46 @@
+package rotation
+
+import "time"
+
+// What the tests outside of the package may see.
+const (
+	KeepTrail     = keepTrail
+	KeepAsks      = keepAsks
+	KeepPast      = keepPast
+	KeepNotices   = keepNotices
+	MaxIssued     = maxIssued
+	WorkLease     = workLease
+	RollbackLease = rollbackLease
+	LeaseTime     = leaseTime
+	StopBefore    = stopBefore
+	RenewEvery    = renewEvery
+	SharedTick    = sharedTick
+)
+
+// SecretsHeld counts the secrets in this process's memory, and with them the hand-overs that it remembers.
+func (e *Engine) SecretsHeld() (secrets, remembered int) {
+	for _, id := range e.secrets.rotations() {
+		h, ok := e.secrets.get(id)
+		if ok {
+			remembered++
+		}
+		if !h.secret.Empty() {
+			secrets++
+		}
+	}
+	return secrets, remembered
+}
+
+// Mine tells whether a ticket is this process's.
+func (e *Engine) Mine(ticket string) bool { return e.mine(ticket) }
+
+// EntryKey is where the i-th entry of p's trail is filed.
+func (p Progress) EntryKey(i int) string { return p.entryKey(i) }
+
+// LeaseOf is how long an effect is left to who has begun it.
+func LeaseOf(s Stage) time.Duration {
+	if s == Reactivating {
+		return rollbackLease
+	}
+	return workLease
+}

@@ -1,0 +1,516 @@
+package rotation_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyturner/keyturner/rotation"
+)
+
+// fleet is one or several processes on one store, the cloud they work on, and the people who rotate one key with them. It runs in a
+// synctest bubble.
+type fleet struct {
+	t         *testing.T
+	way       way
+	kept      *quickStore
+	cloud     *cloud
+	hand      *hand
+	old       rotation.KeyID
+	processes []*process
+	shared    bool
+	fate      func(p *process, method string) fate // nil: all goes well
+	pick      func(n int) int                      // which of n processes hears of a click; nil: the first
+
+	mu        sync.Mutex
+	calls     []string                          // by all processes, as they came
+	written   map[string]time.Time              // when each ticket was stored first
+	takes     []take                            // what was taken over from another process
+	halted    map[*process]bool                 // those that were halted, and do what they do at a wrong time
+	leaves    bool                              // a message that waits for a secret may be left over
+	chaos     bool                              // processes that died come back
+	lag       *rand.Rand                        // Live lags behind
+	lived     map[string]uint64                 // what it told last
+	delivered int                               // envelopes
+	digests   int                               // times that the digest was sent
+	recorded  map[string]map[int]rotation.Entry // what was filed, by document and number
+}
+
+// process is one Keyturner.
+type process struct {
+	*rotation.Engine
+	n     int
+	store *faulty
+	stop  func()
+}
+
+// take is a take-over of an effect.
+type take struct {
+	stage rotation.Stage
+	after time.Duration // since the ticket that was replaced was stored, or its attempt was due
+}
+
+var quick = rotation.Terms{Quiet: 10 * time.Minute, Grace: 10 * time.Minute, Expires: 8 * time.Hour, Visible: 10 * time.Minute}
+
+func newFleet(t *testing.T, w way, n int) *fleet {
+	t.Helper()
+	f := &fleet{
+		t: t, way: w, kept: newQuickStore(), cloud: newCloud(), hand: newHand(), shared: n > 1, fate: w.fate,
+		written: map[string]time.Time{}, halted: map[*process]bool{},
+	}
+	f.cloud.check = f.allowed
+	f.old = f.cloud.add(rotation.Active, 100*24*time.Hour, 3*time.Hour)
+	if w.setup != nil {
+		w.setup(f)
+	}
+	return f
+}
+
+// start begins a process.
+func (f *fleet) start() *process {
+	f.t.Helper()
+	p := &process{n: len(f.processes)}
+	var kept rotation.Store = observed{f.kept, f, p}
+	if f.lag != nil {
+		kept = lagging{kept, f, f.lag}
+	}
+	p.store = newFaulty(kept, func(method string) fate {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.calls = append(f.calls, method)
+		if f.fate == nil {
+			return fate{}
+		}
+		return f.fate(p, method)
+	})
+	to := line{p, f.cloud, f.hand}
+	engine, err := rotation.New(rotation.Config{
+		Store: p.store, Hand: to, Terms: quick, Shared: f.shared,
+		Accounts: []rotation.Account{{ID: account, Name: "acme", IAM: to}},
+		Policy:   rotation.Policy{WarnAge: 75 * 24 * time.Hour, MaxAge: 90 * 24 * time.Hour, UnusedAge: 45 * 24 * time.Hour},
+		Owners:   rotation.Owners{Tag: "slack-user-id"}, Approvers: []rotation.MemberID{carol, dave},
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	p.Engine = engine
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- engine.Run(ctx) }()
+	go func() {
+		select {
+		case <-p.store.died:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	p.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			f.t.Errorf("engine: %v", err)
+		}
+		if _, n := engine.SecretsHeld(); n != 0 {
+			f.t.Errorf("a process that has stopped remembers %d secrets", n)
+		}
+	})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.processes = append(f.processes, p)
+	return p
+}
+
+// alive lists the processes that have not died.
+func (f *fleet) alive() []*process {
+	return slices.DeleteFunc(slices.Clone(f.processes), func(p *process) bool { return p.store.dead() })
+}
+
+// any is the process that hears of the next click. If all have died, there is a new one.
+func (f *fleet) any() *process {
+	alive := f.alive()
+	switch {
+	case len(alive) == 0:
+		p := f.start()
+		f.inbox(p)
+		return p
+	case f.pick == nil:
+		return alive[0]
+	}
+	return alive[f.pick(len(alive))]
+}
+
+func (f *fleet) stop() {
+	for _, p := range f.processes {
+		p.stop()
+	}
+}
+
+// observed sees what one process stores.
+type observed struct {
+	rotation.Store
+	f *fleet
+	p *process
+}
+
+func (o observed) Replace(ctx context.Context, p rotation.Progress) (rotation.Progress, error) {
+	before, err := o.Get(ctx, p.User.ID())
+	if err != nil {
+		return p, err
+	}
+	stored, err := o.Store.Replace(ctx, p)
+	if err == nil {
+		o.f.replaced(o.p, before, stored)
+	}
+	return stored, err
+}
+
+// replaced looks at a write: who works on what, and whether somebody else did.
+func (f *fleet) replaced(by *process, before, after rotation.Progress) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n := len(after.Trail); n > rotation.KeepTrail {
+		f.t.Errorf("%d entries are in the document", n)
+	}
+	if before.Rotation == nil || after.Rotation == nil {
+		return
+	}
+	was, is := before.Rotation, after.Rotation
+	if _, known := f.written[is.Work]; !known && is.Work != "" {
+		f.written[is.Work] = time.Now()
+	}
+	if f.shared && is.Stage.Working() && is.Work == "" && is.Retry.At.IsZero() {
+		f.t.Errorf("%s is nobody's, though it has just begun", is.Stage)
+	}
+	if was.Turn == is.Turn && was.Work != "" && is.Work != was.Work && by.Mine(is.Work) && !by.Mine(was.Work) {
+		since := f.written[was.Work]
+		if was.Retry.At.After(since) {
+			since = was.Retry.At
+		}
+		f.takes = append(f.takes, take{is.Stage, time.Since(since)})
+	}
+}
+
+// allowed holds a change to AWS against what is stored at that moment: the stage whose effect it is, the decision for it, and who makes it.
+func (f *fleet) allowed(by *process, op string, key rotation.KeyID) {
+	r := f.rotation()
+	f.mu.Lock()
+	halted := f.halted[by]
+	f.mu.Unlock()
+	if halted {
+		return // it comes too late, and must do no harm: that is seen from what comes of it
+	}
+	if f.shared && !by.Mine(r.Work) {
+		f.t.Errorf("%s of %q by a process that has not taken it: %s is the effect of %q", op, key, r.Stage, r.Work)
+	}
+	want := map[string]rotation.Stage{
+		"create": rotation.Creating, "delete": rotation.Discarding, string(rotation.Inactive): rotation.Discarding, string(rotation.Active): rotation.Discarding,
+	}
+	asked := map[rotation.Stage]rotation.Stage{
+		rotation.Creating: rotation.Requested, rotation.Deactivating: rotation.Confirmed, rotation.Deleting: rotation.Expiring,
+	}
+	if key == r.Old {
+		want = map[string]rotation.Stage{
+			"delete": rotation.Deleting, string(rotation.Inactive): rotation.Deactivating, string(rotation.Active): rotation.Reactivating,
+		}
+	} else if op != "create" && key != r.New {
+		f.t.Errorf("%s of %s, which is neither %s nor %s", op, key, r.Old, r.New)
+	}
+	if r.Stage != want[op] {
+		f.t.Errorf("%s of %q at %s", op, key, r.Stage)
+	}
+	if _, ok := r.Approved(asked[r.Stage]); !ok && asked[r.Stage] != "" {
+		f.t.Errorf("%s of %q at %s without an approval", op, key, r.Stage)
+	}
+	if op == "create" && (r.Intent == nil || !r.Handover.Waits()) {
+		f.t.Errorf("a key is created with the intent %+v and the message %+v", r.Intent, r.Handover)
+	}
+	if k, ok := f.key(key); ok && op == "delete" && k.Status == rotation.Active {
+		f.t.Errorf("%s is deleted while it is active", key)
+	}
+}
+
+func (f *fleet) key(id rotation.KeyID) (rotation.Key, bool) {
+	return rotation.Evidence{Keys: f.cloud.all()}.Key(id)
+}
+
+func (f *fleet) progress() rotation.Progress {
+	f.kept.mu.Lock()
+	defer f.kept.mu.Unlock()
+	return f.kept.progress[ci.ID()] // nobody alters it
+}
+
+func (f *fleet) rotation() rotation.Rotation {
+	if p := f.progress(); p.Rotation != nil {
+		return *p.Rotation
+	}
+	return rotation.Rotation{}
+}
+
+// click is what a person does with a button: it is accepted, worked and settled, as the bot does it.
+func (f *fleet) click(by rotation.MemberID, on rotation.On) {
+	f.delivered++
+	r, p := f.rotation(), f.any()
+	v := rotation.Envelope{
+		ID: fmt.Sprintf("E%04d", f.delivered), At: time.Now(), Holder: p.Holder(),
+		Body: fmt.Appendf(nil, "%s %s %s", by, on, r.Ref()),
+	}
+	if v, err := p.Accept(f.t.Context(), v); err == nil {
+		f.work(p, v)
+	}
+}
+
+// work does what an envelope asks for, once, and settles it.
+func (f *fleet) work(p *process, v rotation.Envelope) {
+	words := strings.Fields(string(v.Body))
+	by, on := rotation.MemberID(words[0]), rotation.On(words[1])
+	ref, err := rotation.ParseRef(words[2])
+	switch {
+	case on == "request":
+		_, err = p.Request(f.t.Context(), rotation.Request{User: ci, Key: f.way.key(f), Retire: f.way.retires, By: rotation.Actor{Member: by}})
+	case on == "receipt":
+		_, err = p.Receipt(f.t.Context(), ref, rotation.Actor{Member: by})
+	case err == nil:
+		_, err = p.Act(f.t.Context(), ref, on, rotation.Actor{Member: by, Approver: by != owner}, "because")
+	}
+	if _, refused := errors.AsType[*rotation.Refusal](err); err != nil && !refused && !errors.Is(err, errCrash) && !errors.Is(err, errLost) {
+		f.t.Errorf("%s by %s at %s: %v", on, by, f.rotation().Stage, err)
+	}
+	v.Done, v.Body = true, nil
+	_, _ = p.Settle(f.t.Context(), v) // if it is not settled, it is worked again: that is what a restart is for
+}
+
+// inbox works what a process finds waiting when it begins.
+func (f *fleet) inbox(p *process) {
+	var waiting []rotation.Envelope
+	if err := p.Waiting(f.t.Context(), func(v rotation.Envelope) error { waiting = append(waiting, v); return nil }); err != nil {
+		return
+	}
+	for _, v := range waiting {
+		f.work(p, v)
+	}
+}
+
+// morning is what a process does by its schedule: it surveys, sends the digest once, and forgets what was delivered long ago.
+func (f *fleet) morning() {
+	p := f.any()
+	if _, err := p.Survey(f.t.Context()); err != nil && !p.store.dead() && !errors.Is(err, errLost) {
+		f.t.Errorf("survey: %v", err)
+	}
+	p = f.any()
+	if cur, err := p.Claimed(f.t.Context(), "digest/2026-W48"); errors.Is(err, rotation.ErrNotFound) {
+		if _, err := p.Claim(f.t.Context(), rotation.Claim{Name: "digest/2026-W48", Rev: cur.Rev}); err == nil {
+			f.digests++
+		}
+	}
+	p = f.any()
+	_ = p.Forget(f.t.Context(), time.Now().Add(-10*time.Minute)) // it comes again tomorrow
+	p = f.any()
+	_ = p.Refuse(f.t.Context(), "UGUEST", "/rotate-key", &rotation.Refusal{Code: rotation.NotMember}) // which was logged, or it says why not
+}
+
+// people do what they would do now.
+func (f *fleet) people() {
+	r := f.rotation()
+	if r.ID == "" {
+		f.click(owner, "request")
+		return
+	}
+	if on, by := f.way.act(f, r); on != "" {
+		f.click(by, on)
+	}
+	if r := f.rotation(); r.Stage == rotation.Switching && !r.Handover.Until.IsZero() && r.Handover.Received.IsZero() && !r.Handover.Gone {
+		p := f.any()
+		_, _ = p.Receipt(f.t.Context(), rotation.Ref{ID: r.ID, Turn: r.Issued}, rotation.Actor{Member: owner}) // the button stays
+	}
+}
+
+// bot shows what is stored: it deletes the messages that are due, and takes away the mark that something was owed.
+func (f *fleet) bot() {
+	p := f.any()
+	doc, err := p.Get(f.t.Context(), ci.ID())
+	if err != nil {
+		return
+	}
+	for _, r := range doc.All() {
+		for _, h := range r.Handovers() {
+			if !h.Due(time.Now()) {
+				continue
+			}
+			f.hand.remove(h.Post.TS)
+			_, _ = p.Note(f.t.Context(), ci.ID(), func(p *rotation.Progress) { // or it is removed again
+				if cur, ok := p.Find(r.ID); ok {
+					cur.Removed(h.Post)
+				}
+			})
+		}
+	}
+	if doc, err = p.Get(f.t.Context(), ci.ID()); err == nil && doc.Owed {
+		doc.Owed = false
+		_, _ = p.Keep(f.t.Context(), doc) // or it is owed still
+	}
+}
+
+const pace = time.Minute
+
+// play lets the processes and the people go on until the rotation has ended and nothing is left to do.
+func (f *fleet) play() {
+	f.t.Helper()
+	f.morning()
+	for range 1000 {
+		time.Sleep(pace)
+		synctest.Wait()
+		f.invariants()
+		for f.chaos && f.shared && len(f.alive()) < 2 {
+			f.inbox(f.start())
+		}
+		f.bot()
+		if f.rotation().Ended() && !f.progress().Live() || f.t.Failed() {
+			break
+		}
+		f.people()
+	}
+	f.end()
+}
+
+// end checks what holds when all is over, and ends the processes.
+func (f *fleet) end() {
+	f.t.Helper()
+	f.any() // the last one may have died with the last write
+	time.Sleep(time.Minute)
+	synctest.Wait()
+	f.invariants()
+	for _, p := range f.alive() {
+		if _, n := p.SecretsHeld(); n != 0 {
+			f.t.Errorf("process %d remembers %d secrets", p.n, n)
+		}
+	}
+	f.stop()
+	r, p := f.rotation(), f.progress()
+	if r.Stage != f.way.ends || p.Live() {
+		f.t.Errorf("it ends at %s because of %+v, live %v; want %s", r.Stage, r.Failure, p.Live(), f.way.ends)
+	}
+	err := f.kept.Live(context.Background(), func(id string, _ uint64) error { return fmt.Errorf("%s is live", id) })
+	if err != nil {
+		f.t.Error(err)
+	}
+	for _, k := range f.cloud.all() {
+		if f.cloud.byBot(k.ID) && (k.ID != r.New || f.hand.given[k.ID] != 1) {
+			f.t.Errorf("orphan: %+v, the new key is %s, shown %v", k, r.New, f.hand.given)
+		}
+	}
+	issued := 0
+	for _, r := range p.All() { // a request that was not settled may be worked again after its rotation has ended
+		issued += r.Issued
+	}
+	if n := f.cloud.count("create"); n > issued {
+		f.t.Errorf("%d keys were created, %d are known", n, issued)
+	}
+	for _, m := range f.hand.standing() {
+		if m.shows != "" || !f.leaves {
+			f.t.Errorf("the message %s is left in Slack, with the secret of %q", m.ts, m.shows)
+		}
+	}
+	if f.digests > 1 {
+		f.t.Errorf("%d digests were sent", f.digests)
+	}
+	f.audit(p)
+	if f.t.Failed() {
+		f.tell(p)
+	}
+}
+
+// tell prints what happened, for whoever has to find out why.
+func (f *fleet) tell(p rotation.Progress) {
+	f.t.Logf("changes: %v", f.cloud.changes)
+	for _, e := range p.Trail {
+		f.t.Logf("%s %s %s %s: %s to %s, %s %s", e.At.Format(time.TimeOnly), e.Actor, e.Action, e.Outcome, e.From, e.To, e.Key, e.Detail)
+	}
+}
+
+// invariants hold at every moment.
+func (f *fleet) invariants() {
+	f.t.Helper()
+	r, keys := f.rotation(), f.cloud.all()
+	working := slices.ContainsFunc(keys, func(k rotation.Key) bool {
+		return k.Status == rotation.Active && (k.ID == f.old || !f.cloud.byBot(k.ID) || f.hand.given[k.ID] > 0)
+	})
+	if !working && !f.way.retires {
+		f.t.Errorf("the owner has no working key: %+v", keys)
+	}
+	f.hand.mu.Lock()
+	for key, n := range f.hand.given {
+		if n > 1 {
+			f.t.Errorf("the secret of %s was shown in %d messages", key, n)
+		}
+	}
+	for _, broken := range f.hand.broken {
+		f.t.Error(broken)
+	}
+	f.hand.mu.Unlock()
+	text := fmt.Sprintf("%+v", f.progress())
+	for secret := range f.cloud.secrets {
+		if strings.Contains(text, secret) {
+			f.t.Errorf("a secret is in the store: %s", secret)
+		}
+	}
+	if n := len(r.Asks); n > rotation.KeepAsks {
+		f.t.Errorf("%d asks are in the document", n)
+	}
+	for _, p := range f.alive() {
+		if n, _ := p.SecretsHeld(); n != 0 && r.Stage != rotation.Creating && r.Stage != rotation.Delivering {
+			f.t.Errorf("process %d holds %d secrets at %s", p.n, n, r.Stage)
+		}
+	}
+	for _, took := range f.takes {
+		if lease := rotation.LeaseOf(took.stage); took.after < lease {
+			f.t.Errorf("%s was taken over after %s, which is less than %s", took.stage, took.after, lease)
+		}
+	}
+}
+
+// audit checks that every decision, refusal and effect has its entry, once.
+func (f *fleet) audit(p rotation.Progress) {
+	f.t.Helper()
+	filed := map[string]rotation.Entry{}
+	err := f.kept.Entries(context.Background(), func(key string, e rotation.Entry) error { filed[key] = e; return nil })
+	if err != nil {
+		f.t.Error(err)
+	}
+	all := slices.Clone(p.Trail)
+	for _, key := range slices.Sorted(maps.Keys(filed)) {
+		if strings.Contains(key, p.User.ID()) {
+			all = append(all, filed[key])
+		}
+	}
+	for _, r := range p.All() {
+		for _, a := range r.Asks {
+			for _, d := range a.Decisions {
+				n := 0
+				for _, e := range all {
+					if e.Actor == string(d.By) && e.Action == a.Closed && e.Outcome == "moved" && e.At.Equal(d.At) {
+						n++
+					}
+				}
+				if n != 1 {
+					f.t.Errorf("%d entries tell that %s decided %s at %s", n, d.By, a.Closed, a.Stage)
+				}
+			}
+		}
+	}
+	creations := 0
+	for _, e := range all {
+		if e.Action == "create-key" && e.Outcome == "intended" {
+			creations++
+		}
+	}
+	if n := f.cloud.count("create"); n > creations {
+		f.t.Errorf("%d keys were created, %d were intended", n, creations)
+	}
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyturner/keyturner/rotation"
 	"github.com/keyturner/keyturner/store"
+	"github.com/keyturner/keyturner/store/dynalitetest"
 )
 
 // benchUsers is how many documents there are already.
@@ -34,21 +35,42 @@ func typical(n int) rotation.Progress {
 	return p
 }
 
-// BenchmarkWrite compares Replace with the least that a durable write of as many bytes can be in bbolt.
+// replacing replaces the documents of benchUsers in turn.
+func replacing(b *testing.B, s rotation.Store) {
+	b.Helper()
+	kept := make([]rotation.Progress, benchUsers)
+	for i := range kept {
+		var err error
+		if kept[i], err = s.Create(b.Context(), typical(i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for i := 0; b.Loop(); i++ {
+		p := &kept[i%benchUsers]
+		var err error
+		if *p, err = s.Replace(b.Context(), *p); err != nil {
+			b.Fatal(err)
+		}
+	}
+	perSecond(b)
+}
+
+// BenchmarkDynamo tells what our side of a write costs, and dynalite's: nothing about DynamoDB.
+func BenchmarkDynamo(b *testing.B) {
+	endpoint := dynalitetest.Start(b)
+	b.Run("Replace", func(b *testing.B) { replacing(b, openTable(b, endpoint, newTable(b, endpoint))) })
+}
+
+// BenchmarkWrite compares Replace, and taking in an envelope, with the least that a durable write of as many bytes can be in bbolt.
 func BenchmarkWrite(b *testing.B) {
 	b.Run("Replace", func(b *testing.B) {
+		replacing(b, openBolt(b, filepath.Join(b.TempDir(), "keyturner.db")))
+	})
+	b.Run("Accept", func(b *testing.B) {
 		s := openBolt(b, filepath.Join(b.TempDir(), "keyturner.db"))
-		kept := make([]rotation.Progress, benchUsers)
-		for i := range kept {
-			var err error
-			if kept[i], err = s.Create(b.Context(), typical(i)); err != nil {
-				b.Fatal(err)
-			}
-		}
+		body := make([]byte, 3000)
 		for i := 0; b.Loop(); i++ {
-			p := &kept[i%benchUsers]
-			var err error
-			if *p, err = s.Replace(b.Context(), *p); err != nil {
+			if _, err := s.Accept(b.Context(), rotation.Envelope{ID: strconv.Itoa(i), At: time.Now(), Body: body}); err != nil {
 				b.Fatal(err)
 			}
 		}

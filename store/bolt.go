@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -13,23 +12,31 @@ import (
 	"github.com/keyturner/keyturner/rotation"
 )
 
-// The buckets of a file: progress by UserRef.ID, claims by name, entries by sequence number, eight bytes big-endian.
+// A file has a bucket for each kind, with documents by their keys, and beside some of them an index of those that are open: eight bytes
+// of rev, big-endian, by the same keys. Both are written in one transaction.
+type shelf struct{ docs, index []byte }
+
 var (
-	metaBucket     = []byte("meta")
-	progressBucket = []byte("progress")
-	claimBucket    = []byte("claims")
-	entryBucket    = []byte("entries")
+	metaBucket = []byte("meta")
+	shelves    = map[kind]shelf{
+		progressKind: {[]byte("progress"), []byte("live")},
+		claimKind:    {docs: []byte("claims")},
+		entryKind:    {docs: []byte("entries")},
+		inboxKind:    {[]byte("inbox"), []byte("waiting")},
+	}
 )
 
 // Bolt keeps everything in one file. Every write is one transaction with its own fsync.
 type Bolt struct {
+	documents
 	db *bbolt.DB
 }
 
 var _ Closer = (*Bolt)(nil)
 
-// batch is how many ids one read transaction collects.
-const batch = 64
+func newBolt(db *bbolt.DB) *Bolt {
+	return &Bolt{documents{&boltFile{db: db, commit: db.Update}}, db}
+}
 
 // Close waits for the transactions under way and lets go of the file.
 func (b *Bolt) Close() error {
@@ -39,205 +46,148 @@ func (b *Bolt) Close() error {
 	return nil
 }
 
-// Get implements rotation.Store.
-func (b *Bolt) Get(ctx context.Context, id string) (rotation.Progress, error) {
-	doc, err := b.read(ctx, progressBucket, []byte(id))
-	if err == nil && doc == nil {
-		err = rotation.ErrNotFound
-	}
-	var p rotation.Progress
-	if err == nil {
-		p, err = decodeProgress(id, doc)
-	}
-	if err != nil {
-		return rotation.Progress{}, fmt.Errorf("get progress %q: %w", id, err)
-	}
-	return p, nil
+// Shared implements Closer: the file is locked.
+func (b *Bolt) Shared() bool { return false }
+
+// boltFile is the backend of Bolt.
+type boltFile struct {
+	db     *bbolt.DB
+	commit func(func(*bbolt.Tx) error) error // db.Update; a test breaks it
 }
 
-// read copies one value out of a transaction; nil: there is none.
-func (b *Bolt) read(ctx context.Context, bucket, key []byte) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	var doc []byte
-	err := b.db.View(func(tx *bbolt.Tx) error {
-		doc = bytes.Clone(tx.Bucket(bucket).Get(key))
-		return nil
-	})
-	return doc, err
-}
-
-// Create implements rotation.Store.
-func (b *Bolt) Create(ctx context.Context, p rotation.Progress) (rotation.Progress, error) {
-	s, err := sealNew(p)
-	if err == nil {
-		err = b.put(ctx, s)
-	}
-	if err != nil {
-		return rotation.Progress{}, fmt.Errorf("create progress of %s: %w", p.User, err)
-	}
-	return s.kept, nil
-}
-
-// Replace implements rotation.Store.
-func (b *Bolt) Replace(ctx context.Context, p rotation.Progress) (rotation.Progress, error) {
-	s, err := sealNext(p)
-	if err == nil {
-		err = b.put(ctx, s)
-	}
-	if err != nil {
-		return rotation.Progress{}, fmt.Errorf("replace progress of %s at rev %d: %w", p.User, p.Rev, err)
-	}
-	return s.kept, nil
-}
-
-// put stores s if it may follow what is stored.
-func (b *Bolt) put(ctx context.Context, s sealed) error {
+func (b *boltFile) put(ctx context.Context, k kind, d document) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return b.db.Update(func(tx *bbolt.Tx) error {
-		docs := tx.Bucket(progressBucket)
-		if err := s.follows(docs.Get([]byte(s.id))); err != nil {
+	return b.commit(func(tx *bbolt.Tx) error {
+		docs := tx.Bucket(shelves[k].docs)
+		if err := d.follows(docs.Get([]byte(d.key))); err != nil {
+			return err // which rolls back without a write
+		}
+		// A crash before the commit's last fsync leaves the document, and its place in the index, at the rev before, or absent; one
+		// after it, or an error of that fsync, may leave the new one although the caller never heard of it. Either is a whole
+		// document, and reading it again tells which. For an envelope that means: worked, or to be worked; for a claim, that its
+		// holder may be gone, which who waits for it finds by its rev staying the same; for an entry, that it may be recorded again
+		// under its key, which changes nothing.
+		if err := docs.Put([]byte(d.key), d.text); err != nil {
 			return err
 		}
-		// A crash before the commit's last fsync leaves the document at the rev before, or absent; one after it, or an error of
-		// that fsync, may leave the new one although the caller never heard of it. Either is a whole document, and reading it
-		// again tells which.
-		return docs.Put([]byte(s.id), s.doc)
+		return shelves[k].note(tx, d)
 	})
 }
 
-// Scan implements rotation.Store.
-func (b *Bolt) Scan(ctx context.Context, fn func(rotation.Progress) error) error {
-	for after := []byte{}; ; {
-		ids, err := b.ids(ctx, after)
-		if err != nil {
-			return fmt.Errorf("scan: %w", err)
-		}
-		for _, id := range ids {
-			p, err := b.Get(ctx, string(id))
-			if err != nil {
-				return fmt.Errorf("scan: %w", err)
-			}
-			if err := fn(p); err != nil {
-				return err
-			}
-		}
-		if len(ids) < batch {
-			return nil
-		}
-		after = append(ids[batch-1], 0)
+// note keeps the index in step with a document.
+func (s shelf) note(tx *bbolt.Tx, d document) error {
+	switch {
+	case s.index == nil:
+		return nil
+	case d.open:
+		return tx.Bucket(s.index).Put([]byte(d.key), binary.BigEndian.AppendUint64(nil, d.rev))
 	}
+	return tx.Bucket(s.index).Delete([]byte(d.key))
 }
 
-// ids lists up to batch ids in order, from a first one on.
-func (b *Bolt) ids(ctx context.Context, from []byte) ([][]byte, error) {
+func (b *boltFile) get(ctx context.Context, k kind, key string) ([]byte, error) {
+	text, err := b.read(ctx, shelves[k].docs, []byte(key))
+	if err == nil && text == nil {
+		err = rotation.ErrNotFound
+	}
+	return text, err
+}
+
+// read copies one value out of a transaction; nil: there is none.
+func (b *boltFile) read(ctx context.Context, bucket, key []byte) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	var ids [][]byte
+	var value []byte
 	err := b.db.View(func(tx *bbolt.Tx) error {
-		c := tx.Bucket(progressBucket).Cursor()
-		for id, _ := c.Seek(from); id != nil && len(ids) < batch; id, _ = c.Next() {
-			ids = append(ids, bytes.Clone(id))
+		value = bytes.Clone(tx.Bucket(bucket).Get(key))
+		return nil
+	})
+	return value, err
+}
+
+func (b *boltFile) each(ctx context.Context, k kind, fn func(key string, text []byte) error) error {
+	return b.walk(ctx, shelves[k].docs, func(key string, text []byte) error { return fn(key, text) })
+}
+
+func (b *boltFile) open(ctx context.Context, k kind, fn func(key string, rev uint64) error) error {
+	return b.walk(ctx, shelves[k].index, func(key string, rev []byte) error { return fn(key, binary.BigEndian.Uint64(rev)) })
+}
+
+// walk calls fn with all of a bucket, between transactions.
+func (b *boltFile) walk(ctx context.Context, bucket []byte, fn func(key string, value []byte) error) error {
+	for from := []byte{}; ; {
+		keys, err := b.keys(ctx, bucket, from)
+		if err != nil {
+			return fmt.Errorf("read all of %s: %w", bucket, err)
+		}
+		for _, key := range keys {
+			value, err := b.read(ctx, bucket, key)
+			if err != nil {
+				return fmt.Errorf("read all of %s: %w", bucket, err)
+			}
+			if value == nil {
+				continue // removed since
+			}
+			if err := fn(string(key), value); err != nil {
+				return err
+			}
+		}
+		if len(keys) < batch {
+			return nil
+		}
+		from = append(keys[batch-1], 0)
+	}
+}
+
+// keys lists up to batch keys in order, from a first one on.
+func (b *boltFile) keys(ctx context.Context, bucket, from []byte) ([][]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var keys [][]byte
+	err := b.db.View(func(tx *bbolt.Tx) error {
+		c := tx.Bucket(bucket).Cursor()
+		for key, _ := c.Seek(from); key != nil && len(keys) < batch; key, _ = c.Next() {
+			keys = append(keys, bytes.Clone(key))
 		}
 		return nil
 	})
-	return ids, err
+	return keys, err
 }
 
 // errUnchanged rolls a transaction back that has nothing to write, which spares the fsync.
 var errUnchanged = errors.New("nothing to write")
 
-// Claim implements rotation.Store.
-func (b *Bolt) Claim(ctx context.Context, c rotation.Claim) (bool, error) {
-	err := ctx.Err()
-	if err == nil {
-		err = checkClaim(c)
+func (b *boltFile) drop(ctx context.Context, k kind, list []document) error {
+	if err := ctx.Err(); err != nil {
+		return err
 	}
-	var mine bool
-	if err == nil {
-		err = b.db.Update(func(tx *bbolt.Tx) error {
-			mine, err = claim(tx.Bucket(claimBucket), c)
-			return err
-		})
-	}
-	if err != nil && !errors.Is(err, errUnchanged) {
-		return false, fmt.Errorf("claim %q: %w", c.Name, err)
-	}
-	return mine, nil
-}
-
-func claim(claims *bbolt.Bucket, c rotation.Claim) (bool, error) {
-	held, err := decodeClaim(claims.Get([]byte(c.Name)))
-	if err != nil {
-		return false, err
-	}
-	kept, mine := settle(c, held)
-	if kept.Until.Equal(held.Until) { // taken or prolonged, it ends later
-		return mine, errUnchanged
-	}
-	doc, err := json.Marshal(kept)
-	if err != nil {
-		return false, err
-	}
-	// A crash before the commit leaves the name to whoever had it. One after it leaves a claim whose holder is gone: it runs out by
-	// itself, and until then nobody else does what it stands for.
-	return mine, claims.Put([]byte(c.Name), doc)
-}
-
-// Record implements rotation.Store.
-func (b *Bolt) Record(ctx context.Context, e rotation.Entry) error {
-	doc, err := encodeEntry(e)
-	if err == nil {
-		err = ctx.Err()
-	}
-	if err == nil {
-		err = b.db.Update(func(tx *bbolt.Tx) error {
-			entries := tx.Bucket(entryBucket)
-			seq, err := entries.NextSequence()
-			if err != nil {
+	err := b.commit(func(tx *bbolt.Tx) error {
+		docs, result := tx.Bucket(shelves[k].docs), errUnchanged
+		for _, d := range list {
+			text := docs.Get([]byte(d.key))
+			if text == nil {
+				continue
+			}
+			switch rev, err := revOf(text); {
+			case err != nil:
+				return err
+			case rev != d.rev:
+				continue
+			}
+			// A crash before the commit leaves all of the list, one after it none; what is left is dropped by a later call.
+			result = nil
+			if err := errors.Join(docs.Delete([]byte(d.key)), shelves[k].note(tx, document{key: d.key})); err != nil {
 				return err
 			}
-			// A crash before the commit leaves neither the entry nor the number it would have had; one after it leaves an entry
-			// whose caller may record it a second time. The trail then says a thing twice, never not at all.
-			return entries.Put(entryKey(seq), doc)
-		})
-	}
-	if err != nil {
-		return fmt.Errorf("record entry %q: %w", e.Action, err)
-	}
-	return nil
-}
-
-// Entries implements rotation.Store. It ends with the entry that was the newest when it began.
-func (b *Bolt) Entries(ctx context.Context, fn func(rotation.Entry) error) error {
-	var last uint64
-	err := b.db.View(func(tx *bbolt.Tx) error {
-		last = tx.Bucket(entryBucket).Sequence()
-		return ctx.Err()
+		}
+		return result
 	})
-	if err != nil {
-		return fmt.Errorf("read entries: %w", err)
+	if errors.Is(err, errUnchanged) {
+		return nil
 	}
-	// No number is left out: it is given in the transaction that stores the entry.
-	for seq := uint64(1); seq <= last; seq++ {
-		doc, err := b.read(ctx, entryBucket, entryKey(seq))
-		var e rotation.Entry
-		if err == nil {
-			e, err = decodeEntry(doc)
-		}
-		if err != nil {
-			return fmt.Errorf("read entry %d: %w", seq, err)
-		}
-		if err := fn(e); err != nil {
-			return err
-		}
-	}
-	return nil
+	return err
 }
-
-// entryKey orders entries by their numbers.
-func entryKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }

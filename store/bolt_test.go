@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -57,9 +56,10 @@ func fillFile(t *testing.T, path string) {
 	for i := range 12 {
 		p.User = rotation.UserRef{Account: ci.Account, Name: ci.Name + strconv.Itoa(i)}
 		_, err := s.Create(t.Context(), p)
-		err = errors.Join(err, s.Record(t.Context(), storetest.Filled[rotation.Entry]()))
-		_, cerr := s.Claim(t.Context(), rotation.Claim{Name: p.User.Name, Holder: "h", Until: time.Now()})
-		if err := errors.Join(err, cerr); err != nil {
+		err = errors.Join(err, s.Record(t.Context(), p.User.Name, storetest.Filled[rotation.Entry]()))
+		_, claim := s.Claim(t.Context(), rotation.Claim{Name: p.User.Name, Holder: "h"})
+		_, accept := s.Accept(t.Context(), rotation.Envelope{ID: p.User.Name, Done: i%2 == 0})
+		if err := errors.Join(err, claim, accept); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -127,7 +127,7 @@ func TestBolt_Locked(t *testing.T) {
 	if !bytes.Equal(before, readFile(t, path)) {
 		t.Error("the file was changed")
 	}
-	if err := first.Record(t.Context(), rotation.Entry{}); err != nil {
+	if err := first.Record(t.Context(), "k", rotation.Entry{}); err != nil {
 		t.Errorf("the first one cannot go on: %v", err)
 	}
 	if err := first.Close(); err != nil {
@@ -196,22 +196,33 @@ func TestBolt_Closed(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	claim := rotation.Claim{Name: "n", Holder: "h", Until: time.Now()}
-	_, get := s.Get(t.Context(), "x")
-	_, create := s.Create(t.Context(), rotation.Progress{})
-	_, replace := s.Replace(t.Context(), rotation.Progress{Rev: 1})
-	_, claimed := s.Claim(t.Context(), claim)
-	for i, err := range []error{
-		get, create, replace, claimed,
-		s.Scan(t.Context(), func(rotation.Progress) error { return nil }), s.Record(t.Context(), rotation.Entry{}),
-		s.Entries(t.Context(), func(rotation.Entry) error { return nil }),
-	} {
+	for i, err := range everyCall(t.Context(), s) {
 		if err == nil || errors.Is(err, rotation.ErrNotFound) || errors.Is(err, rotation.ErrConflict) {
 			t.Errorf("call %d of a closed store: error %v", i, err)
 		}
 	}
 	if err := s.Close(); err != nil {
 		t.Errorf("close again: %v", err)
+	}
+}
+
+// everyCall makes every call of a store once and returns the errors.
+func everyCall(ctx context.Context, s rotation.Store) []error {
+	_, get := s.Get(ctx, "x")
+	_, create := s.Create(ctx, rotation.Progress{})
+	_, replace := s.Replace(ctx, rotation.Progress{Rev: 1})
+	_, claimed := s.Claimed(ctx, "n")
+	_, claim := s.Claim(ctx, rotation.Claim{Name: "n", Holder: "h"})
+	_, accept := s.Accept(ctx, rotation.Envelope{ID: "v"})
+	_, settle := s.Settle(ctx, rotation.Envelope{ID: "v", Rev: 1})
+	return []error{
+		get, create, replace, claimed, claim, accept, settle,
+		s.Scan(ctx, func(rotation.Progress) error { return nil }),
+		s.Live(ctx, func(string, uint64) error { return nil }),
+		s.Record(ctx, "k", rotation.Entry{}),
+		s.Entries(ctx, func(string, rotation.Entry) error { return nil }),
+		s.Waiting(ctx, func(rotation.Envelope) error { return nil }),
+		s.Forget(ctx, time.Now()),
 	}
 }
 
@@ -229,37 +240,6 @@ func TestBolt_BigDocument(t *testing.T) {
 	got, err := openBolt(t, path).Get(t.Context(), ci.ID())
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("error %v\n%.2000s", err, diff)
-	}
-}
-
-// TestBolt_EntryKeys: a reader of the file finds the entries in order.
-func TestBolt_EntryKeys(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "keyturner.db")
-	s := openBolt(t, path)
-	for range 300 {
-		if err := s.Record(t.Context(), rotation.Entry{}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	db, err := bbolt.Open(path, 0o600, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	next := uint64(1)
-	err = db.View(func(tx *bbolt.Tx) error {
-		return tx.Bucket([]byte("entries")).ForEach(func(key, _ []byte) error {
-			if want := binary.BigEndian.AppendUint64(nil, next); !bytes.Equal(key, want) {
-				t.Errorf("key %x, want %x", key, want)
-			}
-			next++
-			return nil
-		})
-	})
-	if err := errors.Join(err, db.Close()); err != nil || next != 301 {
-		t.Errorf("%d entries, %v", next-1, err)
 	}
 }
 

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,7 +14,9 @@ import (
 
 // fileSchema is the version of the layout: which buckets there are and what their keys mean. It is stored under schemaKey in the meta
 // bucket, as decimal digits, and marks the file as Keyturner's.
-const fileSchema = 1
+//
+// Schema 1 had no indexes and no inbox, and numbered the entries: eight bytes, big-endian.
+const fileSchema = 2
 
 var schemaKey = []byte("keyturner schema")
 
@@ -59,7 +60,7 @@ func openBolt(path string, cfg Config) (*Bolt, error) {
 	if err := fl.prepare(); err != nil {
 		return nil, errors.Join(err, fl.db.Close())
 	}
-	return &Bolt{fl.db}, nil
+	return newBolt(fl.db), nil
 }
 
 // present tells whether there is a file with something in it at path, and refuses a path where none can be.
@@ -124,11 +125,7 @@ func (fl *file) inspect(tx *bbolt.Tx) error {
 	if err != nil || schema == 0 {
 		return err
 	}
-	return cmp.Or(
-		readEach(tx, progressBucket, func(key, doc []byte) error { _, err := decodeProgress(string(key), doc); return err }),
-		readEach(tx, claimBucket, func(_, doc []byte) error { _, err := decodeClaim(doc); return err }),
-		readEach(tx, entryBucket, func(_, doc []byte) error { _, err := decodeEntry(doc); return err }),
-	)
+	return checkDocuments(tx, schema)
 }
 
 // schemaOf reads the file's schema; 0: the file holds nothing yet.
@@ -153,33 +150,19 @@ func schemaOf(tx *bbolt.Tx) (int, error) {
 	return schema, nil
 }
 
-func readEach(tx *bbolt.Tx, bucket []byte, decode func(key, doc []byte) error) error {
-	docs := tx.Bucket(bucket)
-	if docs == nil {
-		return damaged(fmt.Errorf("the bucket %s is missing", bucket))
-	}
-	return docs.ForEach(func(key, doc []byte) error {
-		err := decode(key, doc)
-		if err == nil {
-			return nil
-		}
-		err = fmt.Errorf("read %q of %s: %w", key, bucket, err)
-		if _, newer := errors.AsType[*newerError](err); newer {
-			return err
-		}
-		return damaged(err)
-	})
-}
-
-// prepare makes what a new file lacks, and keeps others from reading it.
+// prepare makes what a new or older file lacks, and keeps others from reading it.
 func (fl *file) prepare() error {
 	var schema int
 	err := fl.db.View(func(tx *bbolt.Tx) (err error) {
 		schema, err = schemaOf(tx) // again: it was not locked in between
 		return err
 	})
-	if err == nil && schema == 0 {
+	switch {
+	case err != nil:
+	case schema == 0:
 		err = fl.fill()
+	case schema < fileSchema:
+		err = fl.migrate()
 	}
 	if err != nil {
 		return err
@@ -192,8 +175,8 @@ func (fl *file) prepare() error {
 // new, may be removed.
 func (fl *file) fill() error {
 	err := fl.db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range [][]byte{progressBucket, claimBucket, entryBucket} {
-			if _, err := tx.CreateBucket(name); err != nil {
+		for _, shelf := range shelves {
+			if err := shelf.create(tx); err != nil {
 				return err
 			}
 		}

@@ -10,7 +10,9 @@ func fromProgress(p rotation.Progress) progressRecord {
 		Count:   p.Count,
 		Past:    each(p.Past, fromRotation),
 		Notices: each(p.Notices, fromNotice),
+		Owed:    p.Owed,
 		Trail:   each(p.Trail, fromEntry),
+		Filed:   p.Filed,
 	}
 	if p.Rotation != nil {
 		current := fromRotation(*p.Rotation)
@@ -19,7 +21,7 @@ func fromProgress(p rotation.Progress) progressRecord {
 	if len(p.Posts) > 0 {
 		r.Posts = make(map[string]postRecord, len(p.Posts))
 		for name, post := range p.Posts {
-			r.Posts[name] = postRecord(post)
+			r.Posts[name] = fromPost(post)
 		}
 	}
 	return r
@@ -32,7 +34,9 @@ func (r progressRecord) progress() rotation.Progress {
 		Count:   r.Count,
 		Past:    each(r.Past, rotationRecord.rotation),
 		Notices: each(r.Notices, func(n noticeRecord) rotation.Notice { return rotation.Notice(n) }),
+		Owed:    r.Owed,
 		Trail:   each(r.Trail, func(e entryRecord) rotation.Entry { return rotation.Entry(e) }),
+		Filed:   r.Filed,
 	}
 	if r.Rotation != nil {
 		current := r.Rotation.rotation()
@@ -64,6 +68,7 @@ func fromRotation(r rotation.Rotation) rotationRecord {
 		Begun:     r.Begun.UTC(),
 		Since:     r.Since.UTC(),
 		Deadline:  r.Deadline.UTC(),
+		Work:      r.Work,
 		Asks:      each(r.Asks, fromAsk),
 		Intent:    fromIntent(r.Intent),
 		Retry:     fromRetry(r.Retry),
@@ -94,6 +99,7 @@ func (r rotationRecord) rotation() rotation.Rotation {
 		Begun:     r.Begun,
 		Since:     r.Since,
 		Deadline:  r.Deadline,
+		Work:      r.Work,
 		Asks:      each(r.Asks, askRecord.ask),
 		Intent:    (*rotation.Intent)(r.Intent),
 		Retry:     rotation.Retry(r.Retry),
@@ -148,11 +154,11 @@ func (r keyRecord) key() rotation.Key {
 }
 
 func fromHandover(h rotation.Handover) handoverRecord {
-	return handoverRecord{Post: postRecord(h.Post), Until: h.Until.UTC(), Received: h.Received.UTC(), Gone: h.Gone}
+	return handoverRecord{Post: fromPost(h.Post), Until: h.Until.UTC(), Received: h.Received.UTC(), Gone: h.Gone, Failed: h.Failed}
 }
 
 func (r handoverRecord) handover() rotation.Handover {
-	return rotation.Handover{Post: rotation.Post(r.Post), Until: r.Until, Received: r.Received, Gone: r.Gone}
+	return rotation.Handover{Post: rotation.Post(r.Post), Until: r.Until, Received: r.Received, Gone: r.Gone, Failed: r.Failed}
 }
 
 // Those below are converted as a whole, with their times brought to UTC.
@@ -164,6 +170,12 @@ func fromIntent(i *rotation.Intent) *intentRecord {
 	r := intentRecord(*i)
 	r.At = r.At.UTC()
 	return &r
+}
+
+func fromPost(p rotation.Post) postRecord {
+	r := postRecord(p)
+	r.At = r.At.UTC()
+	return r
 }
 
 func fromRetry(t rotation.Retry) retryRecord {

@@ -48,6 +48,10 @@ func put(bucket, key, value string) func(*bbolt.Tx) error {
 	}
 }
 
+func remove(bucket, key string) func(*bbolt.Tx) error {
+	return func(tx *bbolt.Tx) error { return tx.Bucket([]byte(bucket)).Delete([]byte(key)) }
+}
+
 // wantRefused opens a file and expects to be told why not, with the file left as it was.
 func wantRefused(t *testing.T, path, want string) {
 	t.Helper()
@@ -78,17 +82,17 @@ func wantRefused(t *testing.T, path, want string) {
 func TestBolt_Newer(t *testing.T) {
 	t.Run("file", func(t *testing.T) {
 		path := filledFile(t)
-		editFile(t, path, nil, put("meta", "keyturner schema", "2"))
-		wantRefused(t, path, "a newer Keyturner wrote it, with schema 2; this one reads up to 1: run the newer one")
+		editFile(t, path, nil, put("meta", "keyturner schema", "3"))
+		wantRefused(t, path, "a newer Keyturner wrote it, with schema 3; this one reads up to 2: run the newer one")
 	})
 	t.Run("file of another form", func(t *testing.T) {
 		wantRefused(t, boltFile(t, nil, put("meta", "keyturner schema", "12")), "a newer Keyturner wrote it, with schema 12")
 	})
-	for _, bucket := range []string{"progress", "claims", "entries"} {
+	for _, bucket := range []string{"progress", "claims", "entries", "inbox"} {
 		t.Run(bucket, func(t *testing.T) {
 			path := filledFile(t)
-			editFile(t, path, nil, put(bucket, "new", `{"schema":2,"flavour":"sweet"}`))
-			wantRefused(t, path, `read "new" of `+bucket+`: a newer Keyturner wrote it, with schema 2`)
+			editFile(t, path, nil, put(bucket, "new", `{"schema":3,"flavour":"sweet"}`))
+			wantRefused(t, path, `read "new" of `+bucket+`: a newer Keyturner wrote it, with schema 3`)
 		})
 	}
 }
@@ -117,6 +121,9 @@ func TestBolt_Foreign(t *testing.T) {
 	}
 }
 
+// ci0 is the first user of filledFile.
+var ci0 = rotation.UserRef{Account: ci.Account, Name: ci.Name + "0"}.ID()
+
 func TestBolt_DamagedContent(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -128,7 +135,14 @@ func TestBolt_DamagedContent(t *testing.T) {
 		{"another user's", put("progress", ci.ID(), `{"schema":1,"rev":1,"user":{"account":"1","name":"n"}}`), "it is about 1/n"},
 		{"claim", put("claims", "c", "{}"), "no schema number"},
 		{"entry", put("entries", "e", ""), "not a stored document"},
+		{"envelope", put("inbox", "e", `{"schema":1}`), "it has no rev"},
 		{"bucket", func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("claims")) }, "the bucket claims is missing"},
+		{"no index", func(tx *bbolt.Tx) error { return tx.DeleteBucket([]byte("waiting")) }, "the bucket waiting is missing"},
+		{"not in the index", remove("live", ci0), "at rev 1, open: true; live says"},
+		{"other rev in the index", put("live", ci0, "\x00\x00\x00\x00\x00\x00\x00\x02"), "live says 0000000000000002"},
+		{"no rev in the index", put("live", ci0, ""), "at rev 1, open: true; live says"},
+		{"done and in the index", put("waiting", ci.Name+"0", "\x00\x00\x00\x00\x00\x00\x00\x01"), "at rev 1, open: false; waiting says"},
+		{"only in the index", put("waiting", "nobody", "\x00\x00\x00\x00\x00\x00\x00\x01"), "there is no such document in inbox"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path := filledFile(t)

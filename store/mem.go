@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,148 +13,113 @@ import (
 
 // Mem keeps everything in memory, for trying out and for tests: encoded as a file would have it.
 type Mem struct {
-	mu       sync.Mutex
-	progress map[string][]byte
-	claims   map[string]claimRecord
-	entries  [][]byte
+	documents
 }
 
 var _ Closer = (*Mem)(nil)
 
 // NewMem makes an empty store.
 func NewMem() *Mem {
-	return &Mem{progress: map[string][]byte{}, claims: map[string]claimRecord{}}
+	back := &memory{kinds: map[kind]map[string]document{}, commit: func(apply func() error) error { return apply() }}
+	for _, k := range kinds {
+		back.kinds[k] = map[string]document{}
+	}
+	return &Mem{documents{back}}
 }
 
 // Close does nothing: what is kept can still be read, so that a test can restart everything round it.
 func (m *Mem) Close() error { return nil }
 
-// Get implements rotation.Store.
-func (m *Mem) Get(ctx context.Context, id string) (rotation.Progress, error) {
+// Shared implements Closer.
+func (m *Mem) Shared() bool { return false }
+
+// memory is the backend of Mem.
+type memory struct {
+	mu     sync.Mutex
+	kinds  map[kind]map[string]document
+	commit func(apply func() error) error // makes a change; a test breaks it
+}
+
+func (m *memory) change(ctx context.Context, apply func() error) error {
 	if err := ctx.Err(); err != nil {
-		return rotation.Progress{}, fmt.Errorf("get progress %q: %w", id, err)
+		return err
 	}
 	m.mu.Lock()
-	doc, ok := m.progress[id]
-	m.mu.Unlock()
+	defer m.mu.Unlock()
+	return m.commit(apply)
+}
+
+func (m *memory) put(ctx context.Context, k kind, d document) error {
+	return m.change(ctx, func() error {
+		if err := d.followsRev(m.kinds[k][d.key].rev); err != nil {
+			return err
+		}
+		m.kinds[k][d.key] = d
+		return nil
+	})
+}
+
+func (m *memory) get(ctx context.Context, k kind, key string) ([]byte, error) {
+	d, err := m.read(ctx, k, key)
+	return d.text, err
+}
+
+func (m *memory) read(ctx context.Context, k kind, key string) (document, error) {
+	if err := ctx.Err(); err != nil {
+		return document{}, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	d, ok := m.kinds[k][key]
 	if !ok {
-		return rotation.Progress{}, fmt.Errorf("get progress %q: %w", id, rotation.ErrNotFound)
+		return document{}, rotation.ErrNotFound
 	}
-	p, err := decodeProgress(id, doc)
-	if err != nil {
-		return rotation.Progress{}, fmt.Errorf("get progress %q: %w", id, err)
-	}
-	return p, nil
+	return d, nil
 }
 
-// Create implements rotation.Store.
-func (m *Mem) Create(ctx context.Context, p rotation.Progress) (rotation.Progress, error) {
-	s, err := sealNew(p)
-	if err == nil {
-		err = m.put(ctx, s)
-	}
-	if err != nil {
-		return rotation.Progress{}, fmt.Errorf("create progress of %s: %w", p.User, err)
-	}
-	return s.kept, nil
+func (m *memory) each(ctx context.Context, k kind, fn func(key string, text []byte) error) error {
+	return m.all(ctx, k, func(d document) error { return fn(d.key, d.text) })
 }
 
-// Replace implements rotation.Store.
-func (m *Mem) Replace(ctx context.Context, p rotation.Progress) (rotation.Progress, error) {
-	s, err := sealNext(p)
-	if err == nil {
-		err = m.put(ctx, s)
-	}
-	if err != nil {
-		return rotation.Progress{}, fmt.Errorf("replace progress of %s at rev %d: %w", p.User, p.Rev, err)
-	}
-	return s.kept, nil
-}
-
-// put stores s if it may follow what is stored.
-func (m *Mem) put(ctx context.Context, s sealed) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := s.follows(m.progress[s.id]); err != nil {
-		return err
-	}
-	m.progress[s.id] = s.doc
-	return nil
-}
-
-// Scan implements rotation.Store.
-func (m *Mem) Scan(ctx context.Context, fn func(rotation.Progress) error) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("scan: %w", err)
-	}
-	m.mu.Lock()
-	ids := slices.Sorted(maps.Keys(m.progress))
-	m.mu.Unlock()
-	for _, id := range ids {
-		p, err := m.Get(ctx, id)
-		if err != nil {
-			return fmt.Errorf("scan: %w", err)
+func (m *memory) open(ctx context.Context, k kind, fn func(key string, rev uint64) error) error {
+	return m.all(ctx, k, func(d document) error {
+		if !d.open {
+			return nil
 		}
-		if err := fn(p); err != nil {
+		return fn(d.key, d.rev)
+	})
+}
+
+// all calls fn with the documents whose keys were there when it began and that still are.
+func (m *memory) all(ctx context.Context, k kind, fn func(document) error) error {
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("read all of %s: %w", k, err)
+	}
+	m.mu.Lock()
+	keys := slices.Sorted(maps.Keys(m.kinds[k]))
+	m.mu.Unlock()
+	for _, key := range keys {
+		d, err := m.read(ctx, k, key)
+		switch {
+		case errors.Is(err, rotation.ErrNotFound):
+			continue // forgotten since
+		case err != nil:
+			return fmt.Errorf("read all of %s: %w", k, err)
+		}
+		if err := fn(d); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// Claim implements rotation.Store.
-func (m *Mem) Claim(ctx context.Context, c rotation.Claim) (bool, error) {
-	err := ctx.Err()
-	if err == nil {
-		err = checkClaim(c)
-	}
-	if err != nil {
-		return false, fmt.Errorf("claim %q: %w", c.Name, err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	kept, mine := settle(c, m.claims[c.Name])
-	m.claims[c.Name] = kept
-	return mine, nil
-}
-
-// Record implements rotation.Store.
-func (m *Mem) Record(ctx context.Context, e rotation.Entry) error {
-	doc, err := encodeEntry(e)
-	if err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		return fmt.Errorf("record entry %q: %w", e.Action, err)
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.entries = append(m.entries, doc)
-	return nil
-}
-
-// Entries implements rotation.Store. It ends with the entry that was the newest when it began.
-func (m *Mem) Entries(ctx context.Context, fn func(rotation.Entry) error) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("read entries: %w", err)
-	}
-	m.mu.Lock()
-	docs := slices.Clone(m.entries)
-	m.mu.Unlock()
-	for i, doc := range docs {
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("read entries: %w", err)
+func (m *memory) drop(ctx context.Context, k kind, list []document) error {
+	return m.change(ctx, func() error {
+		for _, d := range list {
+			if m.kinds[k][d.key].rev == d.rev {
+				delete(m.kinds[k], d.key)
+			}
 		}
-		e, err := decodeEntry(doc)
-		if err != nil {
-			return fmt.Errorf("read entry %d: %w", i+1, err)
-		}
-		if err := fn(e); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }

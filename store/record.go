@@ -7,16 +7,16 @@ import (
 	"fmt"
 	"io"
 	"time"
-	"unicode/utf8"
 
 	"github.com/keyturner/keyturner/rotation"
 )
 
 // The schemas of the documents that this program writes. It reads them and every earlier one.
 const (
-	progressSchema = 1
-	claimSchema    = 1
+	progressSchema = 2
+	claimSchema    = 2
 	entrySchema    = 1
+	envelopeSchema = 1
 )
 
 // The stored structs. Those whose fields are all plain are converted as a whole, so that a field added on one side alone does not
@@ -31,7 +31,9 @@ type (
 		Past     []rotationRecord      `json:"past,omitempty"`
 		Notices  []noticeRecord        `json:"notices,omitempty"`
 		Posts    map[string]postRecord `json:"posts,omitempty"`
+		Owed     bool                  `json:"owed,omitzero"`
 		Trail    []entryRecord         `json:"trail,omitempty"`
+		Filed    int                   `json:"filed,omitzero"`
 	}
 
 	rotationRecord struct {
@@ -50,6 +52,7 @@ type (
 		Begun     time.Time         `json:"begun,omitzero"`
 		Since     time.Time         `json:"since,omitzero"`
 		Deadline  time.Time         `json:"deadline,omitzero"`
+		Work      string            `json:"work,omitzero"`
 		Asks      []askRecord       `json:"asks,omitempty"`
 		Intent    *intentRecord     `json:"intent,omitempty"`
 		Retry     retryRecord       `json:"retry,omitzero"`
@@ -136,12 +139,16 @@ type (
 		Until    time.Time  `json:"until,omitzero"`
 		Received time.Time  `json:"received,omitzero"`
 		Gone     bool       `json:"gone,omitzero"`
+		Failed   string     `json:"failed,omitzero"`
 	}
 
 	postRecord struct {
-		Channel string `json:"channel,omitzero"`
-		TS      string `json:"ts,omitzero"`
-		Shown   string `json:"shown,omitzero"`
+		Channel string    `json:"channel,omitzero"`
+		TS      string    `json:"ts,omitzero"`
+		Shown   string    `json:"shown,omitzero"`
+		Nonce   string    `json:"nonce,omitzero"`
+		At      time.Time `json:"at,omitzero"`
+		Tries   int       `json:"tries,omitzero"`
 	}
 
 	noticeRecord struct {
@@ -176,130 +183,22 @@ type (
 	// claimRecord is stored under the claim's name.
 	claimRecord struct {
 		Schema int       `json:"schema"`
-		Holder string    `json:"holder"`
-		Until  time.Time `json:"until"`
+		Rev    uint64    `json:"rev,omitzero"`
+		Holder string    `json:"holder,omitzero"`
+		Note   string    `json:"note,omitzero"`
+		Until  time.Time `json:"until,omitzero"` // of schema 1 alone, which had no rev and no note
+	}
+
+	// envelopeRecord is stored under the envelope's id.
+	envelopeRecord struct {
+		Schema int       `json:"schema"`
+		Rev    uint64    `json:"rev"`
+		At     time.Time `json:"at,omitzero"`
+		Holder string    `json:"holder,omitzero"`
+		Body   []byte    `json:"body,omitempty"`
+		Done   bool      `json:"done,omitzero"`
 	}
 )
-
-// sealed is a progress ready to be stored.
-type sealed struct {
-	id   string
-	doc  []byte
-	kept rotation.Progress // as it will be read again: a deep copy
-}
-
-// sealNew prepares what Create stores.
-func sealNew(p rotation.Progress) (sealed, error) {
-	p.Rev = 1
-	return seal(p)
-}
-
-// sealNext prepares what Replace stores. A progress that was never stored has nothing to replace.
-func sealNext(p rotation.Progress) (sealed, error) {
-	if p.Rev == 0 {
-		return sealed{}, rotation.ErrConflict
-	}
-	p.Rev++
-	return seal(p)
-}
-
-// seal encodes p. A user whose name would not be read again as it was given is refused, since the document could not be found under
-// its id.
-func seal(p rotation.Progress) (sealed, error) {
-	s := sealed{id: p.User.ID()}
-	var err error
-	if s.doc, err = encodeProgress(p); err != nil {
-		return sealed{}, err
-	}
-	s.kept, err = decodeProgress(s.id, s.doc)
-	return s, err
-}
-
-// follows tells whether s may take the place of the stored document: the one before it, or none for the first.
-func (s sealed) follows(stored []byte) error {
-	var at struct {
-		Rev uint64 `json:"rev"`
-	}
-	if stored != nil {
-		if err := json.Unmarshal(stored, &at); err != nil {
-			return fmt.Errorf("read the stored rev: %w", err)
-		}
-	}
-	if at.Rev+1 != s.kept.Rev {
-		return fmt.Errorf("stored at rev %d: %w", at.Rev, rotation.ErrConflict)
-	}
-	return nil
-}
-
-func encodeProgress(p rotation.Progress) ([]byte, error) { return json.Marshal(fromProgress(p)) }
-
-// decodeProgress reads the document stored under id, and refuses one that is about another user.
-func decodeProgress(id string, doc []byte) (rotation.Progress, error) {
-	var r progressRecord
-	if err := decode(doc, progressSchema, &r, &r.Schema); err != nil {
-		return rotation.Progress{}, err
-	}
-	p := r.progress()
-	if got := p.User.ID(); got != id {
-		return rotation.Progress{}, fmt.Errorf("it is about %s, whose id is %s", p.User, got)
-	}
-	return p, nil
-}
-
-func encodeEntry(e rotation.Entry) ([]byte, error) {
-	return json.Marshal(loneEntry{entrySchema, fromEntry(e)})
-}
-
-func decodeEntry(doc []byte) (rotation.Entry, error) {
-	var r loneEntry
-	if err := decode(doc, entrySchema, &r, &r.Schema); err != nil {
-		return rotation.Entry{}, err
-	}
-	return rotation.Entry(r.entryRecord), nil
-}
-
-// decodeClaim reads a claim; no document means that nobody ever had it.
-func decodeClaim(doc []byte) (claimRecord, error) {
-	var r claimRecord
-	if doc == nil {
-		return r, nil
-	}
-	if err := decode(doc, claimSchema, &r, &r.Schema); err != nil {
-		return claimRecord{}, err
-	}
-	return r, nil
-}
-
-// maxName bounds a claim's name, so that every backend can have it as a key.
-const maxName = 1024
-
-// checkClaim refuses what cannot be a claim, and would be a mistake of the caller.
-func checkClaim(c rotation.Claim) error {
-	switch {
-	case c.Name == "" || c.Holder == "":
-		return errors.New("a claim needs a name and a holder")
-	case len(c.Name) > maxName:
-		return fmt.Errorf("a claim's name has at most %d bytes, not %d", maxName, len(c.Name))
-	case !utf8.ValidString(c.Name) || !utf8.ValidString(c.Holder):
-		return errors.New("a claim's name and holder are UTF-8")
-	case !c.Until.After(c.Now):
-		return errors.New("a claim ends after it begins")
-	}
-	return nil
-}
-
-// settle decides what becomes of a claim that held tells about when c asks for it: what is stored from now on, and whether c's holder
-// has it. The zero claimRecord is nobody's.
-func settle(c rotation.Claim, held claimRecord) (claimRecord, bool) {
-	free := held.Holder == "" || !c.Now.Before(held.Until)
-	if !free && held.Holder != c.Holder {
-		return held, false
-	}
-	if !free && held.Until.After(c.Until) {
-		return held, true
-	}
-	return claimRecord{Schema: claimSchema, Holder: c.Holder, Until: c.Until.UTC()}, true
-}
 
 // newerError refuses what a later version wrote: reading it would miss something, and writing it again would lose that.
 type newerError struct{ found, known int }

@@ -11,13 +11,16 @@ import (
 )
 
 func TestMem(t *testing.T) {
-	storetest.Run(t, func(*testing.T) rotation.Store { return store.NewMem() })
-	storetest.RunReopen(t, func(*testing.T) rotation.Store { return store.NewMem() }, func(t *testing.T, s rotation.Store) rotation.Store {
+	open := func(*testing.T) rotation.Store { return store.NewMem() }
+	reopen := func(t *testing.T, s rotation.Store) rotation.Store {
 		if err := s.(*store.Mem).Close(); err != nil {
 			t.Fatal(err)
 		}
 		return s
-	})
+	}
+	storetest.Run(t, open)
+	storetest.RunReopen(t, open, reopen)
+	storetest.RunFaults(t, breakable(open), reopen)
 }
 
 func TestBolt(t *testing.T) {
@@ -28,15 +31,25 @@ func TestBolt(t *testing.T) {
 		paths[s] = path
 		return s
 	}
-	storetest.Run(t, open)
-	storetest.RunReopen(t, open, func(t *testing.T, s rotation.Store) rotation.Store {
+	reopen := func(t *testing.T, s rotation.Store) rotation.Store {
 		if err := s.(*store.Bolt).Close(); err != nil {
 			t.Fatal(err)
 		}
 		again := openBolt(t, paths[s])
 		paths[again] = paths[s]
 		return again
-	})
+	}
+	storetest.Run(t, open)
+	storetest.RunReopen(t, open, reopen)
+	storetest.RunFaults(t, breakable(open), reopen)
+}
+
+// breakable breaks a store by its own seam for that.
+func breakable(open func(*testing.T) rotation.Store) func(*testing.T) (rotation.Store, storetest.Broken) {
+	return func(t *testing.T) (rotation.Store, storetest.Broken) {
+		s := open(t)
+		return s, func(applied bool) func() { return store.Break(s, applied) }
+	}
 }
 
 // openBolt opens a store that is closed with the test.
@@ -62,7 +75,7 @@ func TestOpen(t *testing.T) {
 			t.Errorf("open %q: %v", spec, err)
 			continue
 		}
-		if err := s.Record(t.Context(), rotation.Entry{}); err != nil {
+		if err := s.Record(t.Context(), "k", rotation.Entry{}); err != nil {
 			t.Errorf("use %q: %v", spec, err)
 		}
 		if err := s.Close(); err != nil {
@@ -81,6 +94,9 @@ func TestOpen_Refused(t *testing.T) {
 		{"BOLT:x", "write bolt:PATH"},
 		{"bolt", "the path is missing"},
 		{"bolt:", "the path is missing"},
+		{"dynamodb", "write dynamodb:REGION/TABLE"},
+		{"dynamodb:keyturner", "write dynamodb:REGION/TABLE"},
+		{"dynamodb:eu-central-1", "is not a table's name"},
 	} {
 		s, err := store.Open(test.spec)
 		if err == nil || !strings.Contains(err.Error(), test.want) || !strings.HasPrefix(err.Error(), "open store") {

@@ -2,11 +2,9 @@ package storetest
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/keyturner/keyturner/rotation"
 )
@@ -84,22 +82,9 @@ func scanEmpty(t *testing.T, s rotation.Store) {
 
 func scanStops(t *testing.T, s rotation.Store) {
 	createMany(t, s, many)
-	stop := errors.New("stop")
-	for _, at := range []int{1, 2, 100} {
-		calls := 0
-		err := s.Scan(t.Context(), func(rotation.Progress) error {
-			if calls++; calls == at {
-				return stop
-			}
-			return nil
-		})
-		if err != stop { //nolint:errorlint // the contract is to return it
-			t.Errorf("got error %v, want the one of the callback", err)
-		}
-		if calls != at {
-			t.Errorf("%d calls, want %d", calls, at)
-		}
-	}
+	wantStop(t, func(called func() error) error {
+		return s.Scan(t.Context(), func(rotation.Progress) error { return called() })
+	})
 }
 
 func scanCalls(t *testing.T, s rotation.Store) {
@@ -112,8 +97,9 @@ func scanCalls(t *testing.T, s rotation.Store) {
 		p.Count++
 		expect(t, s, replace(t, s, p))
 		create(t, s, rotation.Progress{User: rotation.UserRef{Account: "before", Name: p.User.Name}})
-		claims(t, s, rotation.Claim{Name: p.User.Name, Holder: "h", Now: noon, Until: noon.Add(time.Hour)}, true)
-		record(t, s, rotation.Entry{Detail: p.User.Name})
+		claim(t, s, rotation.Claim{Name: p.User.Name, Holder: "h"})
+		settle(t, s, accept(t, s, rotation.Envelope{ID: p.User.Name}))
+		record(t, s, p.User.Name, rotation.Entry{})
 		if got := entries(t, s); len(got) == 0 {
 			t.Error("the entry is missing")
 		}
@@ -182,106 +168,5 @@ func bump(t *testing.T, s rotation.Store, id string) {
 	}
 	if err != nil && !errors.Is(err, rotation.ErrConflict) {
 		t.Errorf("write beside a scan: %v", err)
-	}
-}
-
-func record(t *testing.T, s rotation.Store, e rotation.Entry) {
-	t.Helper()
-	if err := s.Record(t.Context(), e); err != nil {
-		t.Fatalf("record: %v", err)
-	}
-}
-
-func entries(t *testing.T, s rotation.Store) []rotation.Entry {
-	t.Helper()
-	var all []rotation.Entry
-	if err := s.Entries(t.Context(), func(e rotation.Entry) error { all = append(all, e); return nil }); err != nil {
-		t.Fatalf("entries: %v", err)
-	}
-	return all
-}
-
-// entriesOrder records with times that run backwards: the order is that of recording.
-func entriesOrder(t *testing.T, s rotation.Store) {
-	if got := entries(t, s); len(got) > 0 {
-		t.Errorf("an empty store has %v", got)
-	}
-	var want []rotation.Entry
-	for i := range 300 {
-		e := rotation.Entry{At: noon.Add(-time.Duration(i) * time.Hour), Detail: fmt.Sprint(i)}
-		record(t, s, e)
-		want = append(want, e)
-	}
-	record(t, s, want[0]) // the same twice is two
-	want = append(want, want[0])
-	if diff := same(entries(t, s), want); diff != "" {
-		t.Errorf("entries (-want +got):\n%s", diff)
-	}
-}
-
-func entriesEveryField(t *testing.T, s rotation.Store) {
-	want := []rotation.Entry{Filled[rotation.Entry](), {}}
-	record(t, s, want[0])
-	record(t, s, want[1])
-	if diff := same(entries(t, s), want); diff != "" {
-		t.Errorf("entries (-want +got):\n%s", diff)
-	}
-}
-
-func entriesStop(t *testing.T, s rotation.Store) {
-	for range 3 {
-		record(t, s, rotation.Entry{})
-	}
-	stop := errors.New("stop")
-	calls := 0
-	err := s.Entries(t.Context(), func(rotation.Entry) error {
-		if calls++; calls == 2 {
-			return stop
-		}
-		return nil
-	})
-	if err != stop || calls != 2 { //nolint:errorlint // the contract is to return it
-		t.Errorf("%d calls and error %v, want 2 and the one of the callback", calls, err)
-	}
-}
-
-func entriesRecordInside(t *testing.T, s rotation.Store) {
-	record(t, s, rotation.Entry{})
-	record(t, s, rotation.Entry{})
-	calls := 0
-	err := s.Entries(t.Context(), func(e rotation.Entry) error {
-		if calls++; calls > 10 {
-			return errors.New("it does not end")
-		}
-		return s.Record(t.Context(), e)
-	})
-	if err != nil || calls < 2 {
-		t.Errorf("%d calls and error %v", calls, err)
-	}
-	if got := len(entries(t, s)); got != 2+calls {
-		t.Errorf("%d entries, want %d", got, 2+calls)
-	}
-}
-
-func entriesAtOnce(t *testing.T, s rotation.Store) {
-	const writers, each = 5, 10
-	together(writers, func(w int) {
-		for i := range each {
-			if err := s.Record(t.Context(), rotation.Entry{Actor: fmt.Sprint(w), Detail: fmt.Sprint(i)}); err != nil {
-				t.Errorf("record: %v", err)
-			}
-		}
-	})
-	next := map[string]int{}
-	for _, e := range entries(t, s) {
-		if e.Detail != fmt.Sprint(next[e.Actor]) {
-			t.Errorf("writer %s: entry %s where %d is due", e.Actor, e.Detail, next[e.Actor])
-		}
-		next[e.Actor]++
-	}
-	for w := range writers {
-		if next[fmt.Sprint(w)] != each {
-			t.Errorf("writer %d: %d entries of %d", w, next[fmt.Sprint(w)], each)
-		}
 	}
 }

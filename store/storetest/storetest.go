@@ -1,5 +1,5 @@
-// Package storetest is the suite that every implementation of [rotation.Store] passes. A backend's test calls [Run] and, if it keeps
-// anything beyond the process, [RunReopen]:
+// Package storetest is the suite that every implementation of [rotation.Store] passes. A backend's test calls [Run], [RunFaults] for what
+// a broken write leaves and, if it keeps anything beyond the process, [RunReopen]:
 //
 //	func TestBolt(t *testing.T) {
 //		storetest.Run(t, func(t *testing.T) rotation.Store { … })
@@ -11,7 +11,8 @@
 // was empty may come back nil; nothing is said about how an id or a name is stored. Documents stay below 300 KB, since DynamoDB keeps
 // at most 400 KB in one item, and claims' names and users are such as every backend can have for keys.
 //
-// Nothing waits for time to pass: claims carry their own now.
+// Live and Waiting may lag behind a write. What they tell is compared at once all the same, unless a backend says with [Lag] for how long
+// it may take: only then the suite looks again until it is right.
 package storetest
 
 import (
@@ -26,11 +27,25 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"pgregory.net/rapid"
+
 	"github.com/keyturner/keyturner/rotation"
 )
 
+// Option says what a backend may do that others do not.
+type Option func(*lagging)
+
+// Lag lets Live and Waiting be behind a write for so long.
+func Lag(d time.Duration) Option { return func(l *lagging) { l.lag = d } }
+
+// lagging is a store whose Live and Waiting may be behind.
+type lagging struct {
+	rotation.Store
+	lag time.Duration
+}
+
 // Run checks the stores that open makes: a new, empty one at each call, closed by t.Cleanup if it needs to be.
-func Run(t *testing.T, open func(t *testing.T) rotation.Store) {
+func Run(t *testing.T, open func(t *testing.T) rotation.Store, options ...Option) {
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, rotation.Store)
@@ -54,23 +69,85 @@ func Run(t *testing.T, open func(t *testing.T) rotation.Store) {
 		{"Scan/other_calls_inside", scanCalls},
 		{"Scan/sees_changes", scanSeesChanges},
 		{"Scan/beside_writers", scanBesideWriters},
-		{"Claim/free_and_held", claimFreeAndHeld},
-		{"Claim/runs_out", claimRunsOut},
-		{"Claim/prolonged", claimProlonged},
+		{"Live/follows_documents", liveFollows},
+		{"Live/many", liveMany},
+		{"Live/early_stop", liveStops},
+		{"Live/other_calls_inside", liveCalls},
+		{"Live/changed_at_once", liveAtOnce},
+		{"Claim/not_found", claimNotFound},
+		{"Claim/counts_revs", claimCountsRevs},
+		{"Claim/conflicts", claimConflicts},
+		{"Claim/given_up", claimGivenUp},
 		{"Claim/names_apart", claimNamesApart},
 		{"Claim/two_at_once", claimAtOnce},
 		{"Claim/refused", claimRefused},
 		{"Entries/order", entriesOrder},
+		{"Entries/same_key", entriesSameKey},
 		{"Entries/every_field", entriesEveryField},
 		{"Entries/early_stop", entriesStop},
 		{"Entries/record_inside", entriesRecordInside},
 		{"Entries/recorded_at_once", entriesAtOnce},
+		{"Entries/refused", entriesRefused},
+		{"Inbox/accepted_once", acceptedOnce},
+		{"Inbox/accepted_at_once", acceptedAtOnce},
+		{"Inbox/every_value", envelopeValues},
+		{"Inbox/settled", settled},
+		{"Inbox/settled_at_once", settledAtOnce},
+		{"Inbox/copies", envelopeCopies},
+		{"Inbox/waiting", waitingExact},
+		{"Inbox/early_stop", waitingStops},
+		{"Inbox/other_calls_inside", waitingCalls},
+		{"Inbox/forgets", forgets},
+		{"Inbox/forgets_many", forgetsMany},
+		{"Inbox/refused", envelopesRefused},
 		{"Context/cancelled", cancelled},
 		{"Context/cancelled_inside", cancelledInside},
 		{"Model", model},
 	} {
-		t.Run(test.name, func(t *testing.T) { test.run(t, open(t)) })
+		t.Run(test.name, func(t *testing.T) {
+			test.run(t, subject(open(t), options))
+		})
 	}
+}
+
+func subject(s rotation.Store, options []Option) rotation.Store {
+	l := lagging{Store: s}
+	for _, option := range options {
+		option(&l)
+	}
+	return l
+}
+
+// eventually compares what an index tells, as soon as it is told or, for a backend that lags, until it is right.
+func eventually(t tester, s rotation.Store, diff func() string) {
+	t.Helper()
+	var lag time.Duration
+	if l, ok := s.(lagging); ok {
+		lag = l.lag
+	}
+	deadline := time.After(lag)
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	for {
+		wrong := diff()
+		if wrong == "" {
+			return
+		}
+		if lag == 0 {
+			t.Fatal(wrong)
+		}
+		select {
+		case <-deadline:
+			t.Fatalf("after %v still: %s", lag, wrong)
+		case <-again.C:
+		}
+	}
+}
+
+// tester is *testing.T or *rapid.T.
+type tester interface {
+	rapid.TB
+	Context() context.Context
 }
 
 // user makes the nth user of a test.
@@ -92,7 +169,7 @@ func create(t *testing.T, s rotation.Store, p rotation.Progress) rotation.Progre
 	return stored
 }
 
-func replace(t *testing.T, s rotation.Store, p rotation.Progress) rotation.Progress {
+func replace(t tester, s rotation.Store, p rotation.Progress) rotation.Progress {
 	t.Helper()
 	stored, err := s.Replace(t.Context(), p)
 	if err != nil {
@@ -230,56 +307,4 @@ func replaceCounter(t *testing.T, s rotation.Store) {
 		}
 	})
 	expect(t, s, rotation.Progress{User: user(1), Rev: 1 + writers*times, Count: writers * times})
-}
-
-func cancelled(t *testing.T, s rotation.Store) {
-	want := create(t, s, rotation.Progress{User: user(1)})
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	later := rotation.Claim{Name: "n", Holder: "h", Now: noon, Until: noon.Add(time.Hour)}
-	for _, call := range []struct {
-		name string
-		make func() error
-	}{
-		{"get", func() error { _, err := s.Get(ctx, user(1).ID()); return err }},
-		{"create", func() error { _, err := s.Create(ctx, rotation.Progress{User: user(2)}); return err }},
-		{"replace", func() error { _, err := s.Replace(ctx, rotation.Progress{User: user(1), Rev: 1, Count: 1}); return err }},
-		{"scan", func() error {
-			return s.Scan(ctx, func(rotation.Progress) error { t.Error("scan called back"); return nil })
-		}},
-		{"claim", func() error { _, err := s.Claim(ctx, later); return err }},
-		{"record", func() error { return s.Record(ctx, rotation.Entry{Actor: "a"}) }},
-		{"entries", func() error { return s.Entries(ctx, func(rotation.Entry) error { return nil }) }},
-	} {
-		wantErr(t, call.name, call.make(), context.Canceled)
-	}
-	expect(t, s, want)
-	_, err := s.Get(t.Context(), user(2).ID())
-	wantErr(t, "get what was cancelled", err, rotation.ErrNotFound)
-	claims(t, s, later, true)
-	if got := entries(t, s); len(got) > 0 {
-		t.Errorf("the cancelled record left %v", got)
-	}
-}
-
-func cancelledInside(t *testing.T, s rotation.Store) {
-	for n := range 3 {
-		create(t, s, rotation.Progress{User: user(n)})
-		record(t, s, rotation.Entry{Detail: fmt.Sprint(n)})
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	calls := 0
-	err := s.Scan(ctx, func(rotation.Progress) error { calls++; cancel(); return nil })
-	wantErr(t, "scan", err, context.Canceled)
-	if calls != 1 {
-		t.Errorf("scan went on for %d documents after the first, where it was cancelled", calls-1)
-	}
-
-	ctx, cancel = context.WithCancel(t.Context())
-	calls = 0
-	err = s.Entries(ctx, func(rotation.Entry) error { calls++; cancel(); return nil })
-	wantErr(t, "entries", err, context.Canceled)
-	if calls != 1 {
-		t.Errorf("entries went on for %d after the first, where it was cancelled", calls-1)
-	}
 }

@@ -1,0 +1,57 @@
+package store
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/keyturner/keyturner/rotation"
+)
+
+var errBroken = errors.New("broken for the test")
+
+// SetFresh sets how old a page may be that documents are still taken from.
+func SetFresh(t testing.TB, d time.Duration) {
+	was := fresh
+	fresh = d
+	t.Cleanup(func() { fresh = was })
+}
+
+// Break makes every change of a Mem or a Bolt fail from now on, before or after it is committed, until mend is called.
+func Break(s rotation.Store, applied bool) (mend func()) {
+	switch s := s.(type) {
+	case *Mem:
+		back := s.back.(*memory)
+		whole := back.commit
+		back.commit = func(apply func() error) error {
+			if !applied {
+				return errBroken
+			}
+			if err := whole(apply); err != nil {
+				return err
+			}
+			return errBroken
+		}
+		return func() { back.commit = whole }
+	case *Bolt:
+		back := s.back.(*boltFile)
+		whole := back.commit
+		back.commit = func(apply func(*bbolt.Tx) error) error {
+			err := whole(func(tx *bbolt.Tx) error {
+				err := apply(tx)
+				if err == nil && !applied {
+					err = errBroken
+				}
+				return err
+			})
+			if err == nil {
+				err = errBroken
+			}
+			return err
+		}
+		return func() { back.commit = whole }
+	}
+	return nil
+}

@@ -2,68 +2,70 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"strings"
+	"slices"
 
 	"github.com/slack-go/slack"
 
 	"github.com/keyturner/keyturner/rotation"
 )
 
-// interaction sorts what a person did.
-func (b *Bot) interaction(call slack.InteractionCallback) handler {
-	switch call.Type {
-	case slack.InteractionTypeBlockActions:
-		if call.View.ID == "" { // a choice inside a modal counts when it is submitted
-			return ackFirst(func(ctx context.Context) { b.clicks(ctx, call) })
-		}
-	case slack.InteractionTypeViewSubmission:
-		on, isReason := strings.CutPrefix(call.View.CallbackID, reasonCallback)
-		switch {
-		case call.View.CallbackID == keysCallback:
-			return b.submitRequest(call)
-		case isReason:
-			return b.submitReason(call, rotation.On(on))
-		}
-	}
-	return onlyAck
-}
-
-func (b *Bot) clicks(ctx context.Context, call slack.InteractionCallback) {
-	for _, a := range call.ActionCallback.BlockActions {
-		value := a.Value
-		if value == "" {
-			value = a.SelectedOption.Value
-		}
-		if err := b.click(ctx, call, a.ActionID, value); err != nil {
-			b.refuse(ctx, callerOf(call), err)
+func (b *Bot) clicks(ctx context.Context, who caller, l letter) {
+	for _, c := range l.Clicks {
+		if err := b.click(ctx, who, l, c); err != nil {
+			b.refuse(ctx, who, err)
 		}
 	}
 }
 
 // click does what one button says. A nil error means that the person sees the result in an edited card or a modal.
-func (b *Bot) click(ctx context.Context, call slack.InteractionCallback, actionID, value string) error {
-	who := callerOf(call)
+func (b *Bot) click(ctx context.Context, who caller, l letter, c clicked) error {
 	actor, err := b.cfg.People.Actor(ctx, who.member)
 	if err != nil {
-		return b.cfg.Engine.Refuse(ctx, who.member, actionID, err)
+		return b.cfg.Engine.Refuse(ctx, who.member, c.Action, err)
 	}
-	if actionID == actionStart {
-		return b.start(ctx, who, actor, value)
+	if c.Action == actionStart {
+		return b.start(ctx, who, actor, c.Value)
 	}
-	on, ref, err := parseAction(actionID, value)
+	on, ref, err := parseAction(c.Action, c.Value)
 	if err != nil {
-		return b.cfg.Engine.Refuse(ctx, who.member, actionID, err)
+		return b.cfg.Engine.Refuse(ctx, who.member, c.Action, err)
 	}
+	b.repair(ctx, ref, l.Message.Channel, l.Message.TS, c.Block)
 	switch on {
 	case onReceipt:
 		_, err = b.cfg.Engine.Receipt(ctx, ref, actor)
 	case rotation.Deny, rotation.Close:
-		err = b.askReason(ctx, call.TriggerID, on, ref, actor)
+		if who.replay {
+			b.reply(ctx, who, plain(restarted+"Please click again."))
+			return nil
+		}
+		err = b.askReason(ctx, l.Trigger, on, ref, actor)
 	default:
-		_, err = b.cfg.Engine.Act(ctx, ref, on, actor, "")
+		err = b.move(ctx, who, rotation.Event{On: on, By: actor}, ref)
 	}
 	return err
+}
+
+// move makes a person's move, unless a replay finds that they made it before.
+func (b *Bot) move(ctx context.Context, who caller, ev rotation.Event, ref rotation.Ref) error {
+	if who.replay && b.moved(ctx, who, ev.On, ref) {
+		return nil
+	}
+	_, err := b.cfg.Engine.Act(ctx, ref, ev.On, ev.By, ev.Reason)
+	if refusal, ok := errors.AsType[*rotation.Refusal](err); ok && who.replay && refusal.Code == rotation.Decided && refusal.By == who.member {
+		return nil
+	}
+	return err
+}
+
+// moved tells whether the trail has the move, by the same person, since what they did was accepted.
+func (b *Bot) moved(ctx context.Context, who caller, on rotation.On, ref rotation.Ref) bool {
+	p, err := b.cfg.Engine.Get(ctx, ref.UserDoc())
+	return err == nil && slices.ContainsFunc(p.Trail, func(e rotation.Entry) bool {
+		return e.Outcome == "moved" && e.Rotation == ref.ID && e.Action == string(on) && e.Actor == string(who.member) && !e.At.Before(who.accepted)
+	})
 }
 
 // start begins a rotation from a row of the digest or from a warning.
@@ -72,7 +74,7 @@ func (b *Bot) start(ctx context.Context, who caller, actor rotation.Actor, id st
 	if err != nil {
 		return b.cfg.Engine.Refuse(ctx, who.member, actionStart, fmt.Errorf("find the user of the button: %w", err))
 	}
-	p, err = b.cfg.Engine.Request(ctx, rotation.Request{User: p.User, By: actor})
+	p, err = b.request(ctx, who, rotation.Request{User: p.User, By: actor})
 	if err != nil {
 		return err
 	}
@@ -91,17 +93,7 @@ func (b *Bot) askReason(ctx context.Context, trigger string, on rotation.On, ref
 	return classify("open the modal", err)
 }
 
-// submitReason carries the decision through; the modal says what came of it, and the card shows it.
-func (b *Bot) submitReason(call slack.InteractionCallback, on rotation.On) handler {
-	reason, problems := parseReasonModal(on, call.View.State)
-	if len(problems) > 0 {
-		return func(_ context.Context, ack func(any)) { ack(slack.NewErrorsViewSubmissionResponse(problems)) }
-	}
-	return b.submit(call.View.ID, func(ctx context.Context) slack.ModalViewRequest {
-		return b.reasonedView(ctx, callerOf(call), on, call.View.PrivateMetadata, reason)
-	})
-}
-
+// reasonedView carries a decision with a reason through; the modal says what came of it, and the card shows it.
 func (b *Bot) reasonedView(ctx context.Context, who caller, on rotation.On, value, reason string) slack.ModalViewRequest {
 	err := b.decide(ctx, who, on, value, reason)
 	if err != nil {
@@ -119,6 +111,5 @@ func (b *Bot) decide(ctx context.Context, who caller, on rotation.On, value, rea
 	if err != nil {
 		return b.cfg.Engine.Refuse(ctx, who.member, string(on), err)
 	}
-	_, err = b.cfg.Engine.Act(ctx, ref, on, actor, reason)
-	return err
+	return b.move(ctx, who, rotation.Event{On: on, By: actor, Reason: reason}, ref)
 }

@@ -2,13 +2,13 @@ package bot
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/slack-go/slack"
 	"golang.org/x/sync/errgroup"
 
@@ -25,19 +25,27 @@ type Config struct {
 	OnCall    string // channel id of the on-call channel
 	// Scan and Digest give the next time after t at which the scan and the digest are due.
 	Scan, Digest func(t time.Time) time.Time
-	Location     *time.Location   // of the ISO week of a digest; nil: UTC
-	Now          func() time.Time // nil: time.Now
-	Logger       *slog.Logger     // nil: discard
+	Location     *time.Location    // of the ISO week of a digest; nil: UTC
+	Dialer       *websocket.Dialer // opens the sockets; nil: one that goes through the environment's proxy
+	Now          func() time.Time  // nil: time.Now
+	Logger       *slog.Logger      // nil: discard
 }
 
 // Bot answers people and shows them what is stored.
 type Bot struct {
-	cfg    Config
-	now    func() time.Time
-	log    *slog.Logger
-	view   view
-	holder string // names this process in claims
-	wake   chan struct{}
+	cfg  Config
+	now  func() time.Time
+	log  *slog.Logger
+	view view
+	wake chan struct{}
+
+	counts tally
+	links  [sockets]*link
+	inbox  *inbox
+	frames chan delivery // read and not looked at yet
+	// events are what is done when something happens in the workspace, by Slack's name of it. What is not here is acknowledged, and
+	// left.
+	events map[string]func(context.Context, letter)
 
 	// These belong to the goroutine that shows.
 	again       map[string]*time.Timer // appointments with users whose messages could not be shown
@@ -63,10 +71,17 @@ func New(cfg Config) (*Bot, error) {
 	if cfg.Location == nil {
 		cfg.Location = time.UTC
 	}
-	return &Bot{
-		cfg: cfg, now: cfg.Now, log: cfg.Logger, view: cfg.Outbox.view, holder: rand.Text(), wake: make(chan struct{}, 1),
+	b := &Bot{
+		cfg: cfg, now: cfg.Now, log: cfg.Logger, view: cfg.Outbox.view, wake: make(chan struct{}, 1),
+		frames: make(chan delivery, maxRead), inbox: newInbox(),
 		again: map[string]*time.Timer{}, removeAgain: map[string]time.Time{},
-	}, nil
+	}
+	for i := range b.links {
+		b.links[i] = newLink(linkConfig{
+			api: cfg.Slack, dialer: cfg.Dialer, log: b.log, counts: &b.counts, take: b.take, delay: time.Duration(i) * apart,
+		})
+	}
+	return b, nil
 }
 
 // Check makes sure that the tokens work and that both channels can be posted in, and says what to do if not.
@@ -90,7 +105,8 @@ func (b *Bot) Check(ctx context.Context) error {
 	return nil
 }
 
-// Run serves until ctx ends: the socket, the outbox and the schedules. It returns after the clicks under way are answered.
+// Run serves until ctx ends: the sockets, the outbox and the schedules. It returns after the clicks under way are answered. It can be
+// called once.
 func (b *Bot) Run(ctx context.Context) error {
 	if err := b.Check(ctx); err != nil {
 		if ctx.Err() != nil {
@@ -100,11 +116,18 @@ func (b *Bot) Run(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return b.listen(ctx) })
-	g.Go(func() error { return b.show(ctx) })
-	g.Go(func() error { return b.keepSchedules(ctx) })
+	g.Go(func() error { return b.cfg.Engine.Lead(ctx, rotation.LeadClaim, b.lead) })
 	err := g.Wait()
 	b.work.Wait()
 	return err
+}
+
+// lead does what one process at a time does: it sends what is owed, and keeps the schedules.
+func (b *Bot) lead(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return b.show(ctx) })
+	g.Go(func() error { return b.keepSchedules(ctx) })
+	return g.Wait()
 }
 
 // Wake makes the schedules look at the clock at once, after a leap of it.

@@ -21,7 +21,7 @@ const (
 
 // ranked is every move that people make, in the order in which buttons show them. Which ones are offered is the lifecycle's to say.
 var ranked = []rotation.On{
-	rotation.Approve, rotation.Deny, rotation.Confirm, rotation.TryAgain, rotation.Reactivate,
+	rotation.Approve, rotation.Deny, rotation.Confirm, rotation.Revoke, rotation.Keep, rotation.TryAgain, rotation.Reactivate,
 	rotation.Reissue, rotation.Abandon, rotation.Cancel, rotation.Close,
 }
 
@@ -112,6 +112,10 @@ func label(r rotation.Rotation, on rotation.On) string {
 			return "Reactivate " + r.Old.Short()
 		}
 		return "Reactivate the old key"
+	case rotation.Revoke:
+		return "Revoke " + r.Failure.Key.Short()
+	case rotation.Keep:
+		return "It is ours: keep it"
 	case rotation.TryAgain:
 		return "Try again"
 	case rotation.Close:
@@ -148,6 +152,15 @@ func (v view) dialog(r rotation.Rotation, on rotation.On) *slack.ConfirmationBlo
 		return confirmation("Delete "+before+"?", sentences(
 			before+whose, "Last used: "+plainUse(shownOld(r))+".",
 			"Nobody can bring it back. Anything that still needs it stays broken."), "Delete", "Keep it inactive")
+	case on == rotation.Revoke:
+		suspect := r.Failure.Key.Short()
+		return confirmation("Revoke "+suspect+"?", sentences(
+			suspect+whose, "It is deleted, if nobody has used it, and a new key is created.", "Whoever made it by hand cannot use it any more."),
+			"Revoke it", "Look again first")
+	case on == rotation.Keep:
+		return confirmation("Keep "+r.Failure.Key.Short()+"?", sentences(
+			r.Failure.Key.Short()+whose, "The rotation goes on with it as the new key.", "Choose this only if somebody here made it and has its secret."),
+			"Keep it", "Look again first")
 	case on == rotation.Reissue:
 		return confirmation("Issue another key?", sentences(
 			fresh+whose, "It is revoked, and a new key is created. Anything that uses "+fresh+" fails. The old key keeps working."),

@@ -67,7 +67,11 @@ func stepOf(r rotation.Rotation, ask rotation.Ask) string {
 	case leftover(r):
 		return ""
 	}
-	return fmt.Sprintf(" (step %d of %d)", slices.Index(stages, ask.Stage)+1, len(stages))
+	i := slices.Index(stages, ask.Stage)
+	if i < 0 {
+		return "" // asked before the rotation took up a key that was there already
+	}
+	return fmt.Sprintf(" (step %d of %d)", i+1, len(stages))
 }
 
 // leftover tells whether the key was inactive already when its retirement began, so that nobody had to approve of deactivating it.
@@ -207,6 +211,11 @@ func afterReactivating(r rotation.Rotation) string {
 func stuckChoices(r rotation.Rotation, ask rotation.Ask) string {
 	offered := r.Offers(rotation.ByApprover)
 	s := ""
+	if slices.Contains(offered, rotation.Revoke) {
+		suspect := short(ask.Stuck.Key)
+		s += "Look in AWS CloudTrail who made " + suspect + ".\n*If you revoke it*, it is deleted, as long as nobody has used it, and Keyturner creates a new key.\n" +
+			"*If it is ours*, because somebody here made it and has its secret, the rotation goes on with it as the new key.\n"
+	}
 	if slices.Contains(offered, rotation.TryAgain) {
 		s += "*If you try again*, " + tryingAgain(r, ask.Stuck)
 	}
@@ -221,8 +230,7 @@ func stuckChoices(r rotation.Rotation, ask rotation.Ask) string {
 
 func tryingAgain(r rotation.Rotation, f rotation.Failure) string {
 	if f.Class == rotation.ClassSuspect {
-		return "Keyturner looks at AWS again and creates a key if there is room. Before that, look in AWS who made " + short(f.Key) +
-			", and delete it there if nobody needs it."
+		return "Keyturner looks at AWS again and creates a key if " + short(f.Key) + " is not there any more."
 	}
 	way := ""
 	if f.Class == rotation.ClassDenied || f.Class == rotation.ClassInvalid || f.Class == rotation.ClassQuota {
@@ -282,6 +290,8 @@ var verdicts = map[rotation.On]string{
 	rotation.Fail:       "Stopped",
 	rotation.Reactivate: "Reactivated",
 	rotation.TryAgain:   "Tried again",
+	rotation.Revoke:     "Revoked",
+	rotation.Keep:       "Kept",
 	rotation.Close:      "Closed",
 }
 

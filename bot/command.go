@@ -2,9 +2,8 @@ package bot
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -14,15 +13,14 @@ import (
 )
 
 // command answers /rotate-key. The modal is opened at once, since the trigger lives for three seconds, and filled after.
-func (b *Bot) command(ctx context.Context, cmd slack.SlashCommand) {
-	who := caller{member: rotation.MemberID(cmd.UserID), channel: cmd.ChannelID, responseURL: cmd.ResponseURL}
-	words := strings.Fields(cmd.Text)
+func (b *Bot) command(ctx context.Context, who caller, l letter) {
+	words := strings.Fields(l.Text)
 	if len(words) == 0 {
-		b.openKeys(ctx, who, cmd.TriggerID)
+		b.openKeys(ctx, who, l.Trigger)
 		return
 	}
 	if _, err := b.cfg.People.Actor(ctx, who.member); err != nil {
-		b.turnAway(ctx, who, cmd.Command+" "+words[0], err)
+		b.turnAway(ctx, who, l.Command+" "+words[0], err)
 		return
 	}
 	switch strings.ToLower(words[0]) {
@@ -36,12 +34,16 @@ func (b *Bot) command(ctx context.Context, cmd slack.SlashCommand) {
 		}
 		b.reply(ctx, who, statusMessage(b.cfg.Outbox.today(), found))
 	default:
-		b.reply(ctx, who, unknownCommand(cmd.Text))
+		b.reply(ctx, who, unknownCommand(l.Text))
 	}
 }
 
 // openKeys opens the modal and fills it with the keys of the person who asked.
 func (b *Bot) openKeys(ctx context.Context, who caller, trigger string) {
+	if who.replay {
+		b.reply(ctx, who, plain(restarted+"Please type the command again."))
+		return
+	}
 	opened, err := b.cfg.Slack.OpenViewContext(ctx, trigger, keysModalLoading())
 	if err != nil {
 		b.refuse(ctx, who, classify("open the modal", err))
@@ -72,49 +74,55 @@ func (b *Bot) fill(ctx context.Context, viewID string, v slack.ModalViewRequest)
 	}
 }
 
-// submitRequest answers a submitted keys modal.
-func (b *Bot) submitRequest(call slack.InteractionCallback) handler {
-	choice, problems := parseKeysModal(call.View.State)
-	if len(problems) > 0 {
-		return func(_ context.Context, ack func(any)) { ack(slack.NewErrorsViewSubmissionResponse(problems)) }
+// title names what a submitted form is about, and tells whether it is one of ours.
+func (l letter) title() (string, bool) {
+	if l.Callback == keysCallback {
+		return keysTitle, true
 	}
-	return b.submit(call.View.ID, func(ctx context.Context) slack.ModalViewRequest {
-		return b.requestedView(ctx, callerOf(call), choice)
-	})
+	on, ok := l.reasonFor()
+	return reasonTitle(on), ok
 }
 
-// patience is how long a submitted modal waits for the outcome before it says that it is being worked on, within Slack's three
-// seconds; gap keeps the outcome of slow work from overtaking that acknowledgement, which travels another way.
-const (
-	patience = 2 * time.Second
-	gap      = time.Second
-)
+// reasonFor is the move that a submitted reason is for.
+func (l letter) reasonFor() (rotation.On, bool) {
+	on, ok := strings.CutPrefix(l.Callback, reasonCallback)
+	return rotation.On(on), ok && (on == string(rotation.Deny) || on == string(rotation.Close))
+}
 
-// submit acknowledges a modal with the view that says what came of it, or, if that takes long, with one that says so and is filled in
-// later.
-func (b *Bot) submit(viewID string, work func(context.Context) slack.ModalViewRequest) handler {
-	return func(ctx context.Context, ack func(any)) {
-		outcome := make(chan slack.ModalViewRequest, 1)
-		b.work.Go(func() {
-			defer func() {
-				if p := recover(); p != nil {
-					b.log.Error("panic while working", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-					outcome <- keysModalProblem(refusalText(b.view, fmt.Errorf("panic: %v", p)))
-				}
-			}()
-			outcome <- work(ctx)
-		})
-		select {
-		case v := <-outcome:
-			ack(slack.NewUpdateViewSubmissionResponse(&v))
-		case <-time.After(patience):
-			busy := workingModal()
-			ack(slack.NewUpdateViewSubmissionResponse(&busy))
-			v := <-outcome
-			<-time.After(gap)
-			b.fill(ctx, viewID, v)
-		}
+// firstInput is where a form can show what is wrong with it as a whole.
+func (l letter) firstInput() string {
+	if l.Callback == keysCallback {
+		return inputKey
 	}
+	return inputReason
+}
+
+// problems are what keeps a form from being taken as it is, by block.
+func (l letter) problems() map[string]string {
+	if l.Kind != kindSubmission {
+		return nil
+	}
+	var problems map[string]string
+	if on, ok := l.reasonFor(); ok {
+		_, problems = parseReasonModal(on, l.state())
+	} else {
+		_, problems = parseKeysModal(l.state())
+	}
+	return problems
+}
+
+// outcome does what a form asks for, and returns the view that says what came of it.
+func (b *Bot) outcome(ctx context.Context, who caller, l letter) (v slack.ModalViewRequest) {
+	defer b.rescue("a form", func(err error) {
+		title, _ := l.title()
+		v = modal(title, refusalText(b.view, b.logged("submit", err)))
+	})
+	if on, ok := l.reasonFor(); ok {
+		reason, _ := parseReasonModal(on, l.state())
+		return b.reasonedView(ctx, who, on, l.Metadata, reason)
+	}
+	choice, _ := parseKeysModal(l.state())
+	return b.requestedView(ctx, who, choice)
 }
 
 func (b *Bot) requestedView(ctx context.Context, who caller, choice keyChoice) slack.ModalViewRequest {
@@ -141,7 +149,7 @@ func (b *Bot) requestKey(ctx context.Context, who caller, choice keyChoice) (rot
 			unread = &rotation.Refusal{Code: rotation.Unreachable, User: h.User, Err: h.Err}
 		}
 		if h.User.ID() == choice.user {
-			return b.cfg.Engine.Request(ctx, rotation.Request{
+			return b.request(ctx, who, rotation.Request{
 				User: h.User, Key: choice.key, Retire: choice.retire, Reason: choice.reason, By: actor,
 			})
 		}
@@ -152,29 +160,56 @@ func (b *Bot) requestKey(ctx context.Context, who caller, choice keyChoice) (rot
 	return rotation.Progress{}, b.recordTurnedAway(ctx, who, "request", &rotation.Refusal{Code: rotation.NotOwner, By: who.member})
 }
 
-// caller is where an answer to a person goes.
+// request begins a rotation. When a replay finds one running that the same person asked for, it was begun by the first attempt.
+func (b *Bot) request(ctx context.Context, who caller, q rotation.Request) (rotation.Progress, error) {
+	p, err := b.cfg.Engine.Request(ctx, q)
+	if refusal, ok := errors.AsType[*rotation.Refusal](err); ok && who.replay && refusal.Code == rotation.AlreadyRuns &&
+		refusal.Rotation != nil && refusal.Rotation.Requester == who.member {
+		p.Rotation = refusal.Rotation
+		return p, nil
+	}
+	return p, err
+}
+
+// caller is whom an answer goes to, and where.
 type caller struct {
 	member      rotation.MemberID
 	channel     string
 	responseURL string
+	accepted    time.Time // when it was recorded what they did; zero: just now
+	replay      bool      // they are answered after a restart: triggers are dead, and it may have been done before
 }
 
-func callerOf(call slack.InteractionCallback) caller {
-	return caller{member: rotation.MemberID(call.User.ID), channel: call.Channel.ID, responseURL: call.ResponseURL}
+func callerOf(l letter, accepted time.Time) caller {
+	return caller{member: l.Member, channel: l.Channel, responseURL: l.ReplyTo, accepted: accepted}
 }
+
+// restarted begins an answer to somebody whose modal can not be opened any more.
+const restarted = "Keyturner was restarted while it worked on this. "
+
+const (
+	replyLife = 30 * time.Minute // of a response URL
+	replyTime = 20 * time.Second // bounds an answer, whatever time the work has left
+)
 
 // reply answers so that only the caller sees it.
 func (b *Bot) reply(ctx context.Context, who caller, m message) {
-	options := m.options()
-	if who.responseURL != "" {
-		options = append([]slack.MsgOption{slack.MsgOptionResponseURL(who.responseURL, slack.ResponseTypeEphemeral)}, options...)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replyTime)
+	defer cancel()
+	if who.responseURL != "" && (who.accepted.IsZero() || b.now().Sub(who.accepted) < replyLife) {
+		options := append([]slack.MsgOption{slack.MsgOptionResponseURL(who.responseURL, slack.ResponseTypeEphemeral)}, m.options()...)
 		if _, _, _, err := b.cfg.Slack.SendMessageContext(ctx, "", options...); err == nil {
 			return
 		}
 		b.log.Warn("answer through the response URL; the ephemeral way is tried")
 	}
-	if _, err := b.cfg.Slack.PostEphemeralContext(ctx, who.channel, string(who.member), m.options()...); err != nil {
-		b.log.Error("answer a person", "member", string(who.member), "err", err)
+	_, err := b.cfg.Slack.PostEphemeralContext(ctx, who.channel, string(who.member), m.options()...)
+	if err == nil {
+		return
+	}
+	// The bot is not in the channel, or the person is not any more: only a message of its own is left.
+	if _, dmErr := b.cfg.Outbox.post(ctx, string(who.member), m, rand.Text()); dmErr != nil {
+		b.log.Error("answer a person", "member", string(who.member), "err", errors.Join(err, dmErr))
 	}
 }
 

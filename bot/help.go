@@ -36,6 +36,9 @@ func typedCommand(word string) string { return "`" + strings.TrimSpace("/rotate-
 // unknownCommand answers what is no command, with the nearest one if it is near.
 func unknownCommand(text string) message {
 	said := "Keyturner does not know “" + esc(clip(tidy(text), 50)) + "”."
+	if tidy(text) == "" { // such as a space of no width
+		said = "Nothing can be read in what you typed."
+	}
 	first, _, _ := strings.Cut(tidy(strings.ToLower(text)), " ")
 	first = clip(first, 50)
 	for _, c := range commands {

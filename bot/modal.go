@@ -49,8 +49,8 @@ func keysModalLoading() slack.ModalViewRequest {
 func keysModalProblem(text string) slack.ModalViewRequest { return modal(keysTitle, text) }
 
 // workingModal is shown when the answer takes longer than Slack waits.
-func workingModal() slack.ModalViewRequest {
-	return modal(keysTitle, "Keyturner is working on it. The answer appears here. You may close this: it goes on, and your direct messages tell what came of it.")
+func workingModal(title string) slack.ModalViewRequest {
+	return modal(title, "Keyturner is working on it. The answer appears here. You may close this: it goes on, and your direct messages tell what came of it.")
 }
 
 // keysModalDone tells that the request is taken.

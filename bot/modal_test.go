@@ -77,7 +77,7 @@ func TestOtherModals(t *testing.T) {
 	for name, m := range map[string]slack.ModalViewRequest{
 		"loading":        keysModalLoading(),
 		"problem":        keysModalProblem("Nobody is left who could approve this."),
-		"working":        workingModal(),
+		"working":        workingModal(keysTitle),
 		"done":           keysModalDone(testView(), requested),
 		"deny-requested": reasonModal(rotation.Deny, requested),
 		"deny-confirmed": reasonModal(rotation.Deny, confirmed),

@@ -2,8 +2,11 @@ package bot
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -55,30 +58,38 @@ func (o *Outbox) today() view {
 	return v
 }
 
-// Slack takes about one new message a second in a channel, and about fifty edits or deletions a minute in a workspace, and lets short
-// bursts pass (https://docs.slack.dev/apis/web-api/rate-limits).
+// Slack takes about one new message a second in a channel, several hundred a minute in a workspace, and about fifty edits, deletions
+// or looks at a channel's history a minute in a workspace, and lets short bursts pass (https://docs.slack.dev/apis/web-api/rate-limits).
 var paces = map[string]struct {
 	each  time.Duration
 	burst int
 }{
-	"post":   {time.Second, 4},
-	"edit":   {time.Minute / 50, 25},
-	"delete": {time.Minute / 50, 25},
+	"post in a channel": {time.Second, 4},
+	"post":              {time.Minute / 200, 20},
+	"edit":              {time.Minute / 50, 25},
+	"delete":            {time.Minute / 50, 25},
+	"look for":          {time.Minute / 50, 10},
 }
 
-// pace waits until the call may be made: one limiter for each way of calling, and for posting one in each channel.
+// pace waits until the call may be made: one limiter for each way of calling, and for posting one more in each channel.
 func (o *Outbox) pace(ctx context.Context, way, channel string) error {
-	if way != "post" {
-		channel = ""
+	if way == "post" {
+		if err := o.limiter("post in a channel", channel).Wait(ctx); err != nil {
+			return err
+		}
 	}
+	return o.limiter(way, "").Wait(ctx)
+}
+
+func (o *Outbox) limiter(way, channel string) *rate.Limiter {
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	limiter, ok := o.paces[way+channel]
 	if !ok {
 		limiter = rate.NewLimiter(rate.Every(paces[way].each), paces[way].burst)
 		o.paces[way+channel] = limiter
 	}
-	o.mu.Unlock()
-	return limiter.Wait(ctx)
+	return limiter
 }
 
 // maxWaits bounds how often one message waits out Slack's Retry-After before it is left for a later round.
@@ -104,15 +115,66 @@ func (o *Outbox) paced(ctx context.Context, way, channel string, call func() err
 	}
 }
 
-// post sends a new message. To a member's id, it goes to their DM with the app; the Post holds the DM's own id.
-func (o *Outbox) post(ctx context.Context, channel string, m message) (rotation.Post, error) {
+// post sends a new message, which carries the nonce. To a member's id, it goes to their DM with the app; the Post holds the DM's own id.
+func (o *Outbox) post(ctx context.Context, channel string, m message, nonce string) (rotation.Post, error) {
 	sent := rotation.Post{Shown: m.hash()}
+	options := append(m.options(), slack.MsgOptionMetadata(slack.SlackMetadata{
+		EventType: nonceEvent, EventPayload: map[string]any{nonceField: nonce},
+	}))
 	err := o.paced(ctx, "post", channel, func() (err error) {
-		sent.Channel, sent.TS, err = o.slack.PostMessageContext(ctx, channel, m.options()...)
+		sent.Channel, sent.TS, err = o.slack.PostMessageContext(ctx, channel, options...)
 		return err
 	})
 	return sent, err
 }
+
+// The nonce stands in a message's metadata. Every app and member of the workspace can read it there
+// (https://docs.slack.dev/messaging/message-metadata): it says nothing.
+const (
+	nonceEvent = "keyturner_message"
+	nonceField = "nonce"
+)
+
+// maxPages bounds how far back a message is looked for.
+const maxPages = 10
+
+// find looks for a message whose post was not answered. The zero Post means that it is not there, or, in a DM or without the scope to
+// read the channel's history, that nobody can tell. What it says is not known.
+func (o *Outbox) find(ctx context.Context, channel string, mark rotation.Post) (rotation.Post, error) {
+	if !strings.HasPrefix(channel, "C") && !strings.HasPrefix(channel, "G") {
+		return rotation.Post{}, nil
+	}
+	q := slack.GetConversationHistoryParameters{
+		ChannelID: channel, Limit: 200, IncludeAllMetadata: true,
+		Oldest: strconv.FormatInt(mark.At.Add(-clockSkew).Unix(), 10) + ".000000",
+	}
+	for range maxPages {
+		var page *slack.GetConversationHistoryResponse
+		err := o.paced(ctx, "look for", channel, func() (err error) {
+			page, err = o.slack.GetConversationHistoryContext(ctx, &q)
+			return err
+		})
+		if rotation.ClassOf(err) == rotation.ClassDenied && err != nil {
+			return rotation.Post{}, nil
+		}
+		if err != nil {
+			return rotation.Post{}, err
+		}
+		for _, m := range page.Messages {
+			if m.Metadata.EventType == nonceEvent && m.Metadata.EventPayload[nonceField] == mark.Nonce {
+				return rotation.Post{Channel: channel, TS: m.Timestamp}, nil
+			}
+		}
+		if !page.HasMore {
+			break
+		}
+		q.Cursor = page.ResponseMetaData.NextCursor
+	}
+	return rotation.Post{}, nil
+}
+
+// clockSkew is how far Slack's clock, which stamps messages, may be behind ours.
+const clockSkew = 5 * time.Minute
 
 // edit replaces what a message says.
 func (o *Outbox) edit(ctx context.Context, p rotation.Post, m message) (rotation.Post, error) {
@@ -143,29 +205,32 @@ func (o *Outbox) removeSecret(ctx context.Context, p rotation.Post) error {
 		return err
 	}
 	if _, edited := o.edit(ctx, p, removedSecret()); edited != nil {
-		return errors.Join(err, edited)
+		return edited
 	}
 	return nil
 }
 
-// Reach makes sure that the owner is an active member whose DM can be opened.
-func (o *Outbox) Reach(ctx context.Context, owner rotation.MemberID) error {
-	if _, err := o.people.Actor(ctx, owner); err != nil {
+// Prepare makes sure that the owner is an active member, and posts the message that will show them the secret.
+func (o *Outbox) Prepare(ctx context.Context, r rotation.Rotation) (rotation.Post, error) {
+	if _, err := o.people.Actor(ctx, r.Owner); err != nil {
 		if _, refused := errors.AsType[*rotation.Refusal](err); refused {
-			return &rotation.CallError{Op: "reach the owner", Class: rotation.ClassRefused, Code: "not_an_active_member", Err: err}
+			return rotation.Post{}, &rotation.CallError{Op: "reach the owner", Class: rotation.ClassRefused, Code: "not_an_active_member", Err: err}
 		}
-		return err
+		return rotation.Post{}, err
 	}
-	_, _, _, err := o.slack.OpenConversationContext(ctx, &slack.OpenConversationParameters{Users: []string{string(owner)}})
-	return classify("open a DM with the owner", err)
+	if r.Handover.Waits() {
+		return r.Handover.Post, nil
+	}
+	post, err := o.post(ctx, string(r.Owner), secretAhead(o.today(), r), rand.Text())
+	post.Shown = ""
+	return post, err
 }
 
-// HandOver sends the secret to the owner's DM, in the blocks of one message and nowhere else.
-func (o *Outbox) HandOver(ctx context.Context, r rotation.Rotation, key rotation.KeyID, secret rotation.Secret) (rotation.Post, error) {
-	m := secretMessage(o.today(), r, key, secret)
-	post, err := o.post(ctx, string(r.Owner), m)
-	post.Shown = "" // a digest of the content would be a digest of the secret
-	return post, err
+// HandOver puts the secret into the message that was prepared for it, in its blocks and nowhere else. No digest of the content is kept:
+// it would be a digest of the secret.
+func (o *Outbox) HandOver(ctx context.Context, r rotation.Rotation, key rotation.KeyID, secret rotation.Secret) error {
+	_, err := o.edit(ctx, r.Handover.Post, secretMessage(o.today(), r, key, secret))
+	return err
 }
 
 // classify tells apart what may be concluded from a failed call to Slack. nil stays nil.

@@ -249,8 +249,10 @@ func advice(r rotation.Rotation) []string {
 func aboutSecret(r rotation.Rotation) string {
 	h := r.Handover
 	switch {
-	case r.Kind != rotation.Replace || h.Post.TS == "":
+	case r.Kind != rotation.Replace || h.Until.IsZero():
 		return ""
+	case h.Failed != "":
+		return "Slack does not let Keyturner delete the message with the secret. Ask an admin of the workspace to delete it. On-call has been told."
 	case !h.Received.IsZero():
 		return "You said on " + when(h.Received) + " that you have stored the secret. The message with it is deleted."
 	case h.Gone:

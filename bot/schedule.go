@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"time"
@@ -14,12 +15,6 @@ const pulse = 5 * time.Second
 
 // reach is how far back a missed digest is caught up.
 const reach = 35 * 24 * time.Hour
-
-// lease is how long a digest that is being made keeps others from making it; remembered is how long it counts as made.
-const (
-	lease      = 10 * time.Minute
-	remembered = 90 * 24 * time.Hour
-)
 
 // keepSchedules scans at start and whenever a scan is due, and posts the digest once in each ISO week, catching up after downtime.
 func (b *Bot) keepSchedules(ctx context.Context) error {
@@ -62,8 +57,7 @@ func lastDue(next func(time.Time) time.Time, now time.Time) time.Time {
 type digests struct {
 	*Bot
 	last   rotation.Survey // the latest scan
-	posted string          // the week whose digest this process has posted
-	unsure int             // posts of the same week whose answer was lost
+	posted string          // the week whose digest is known to be posted
 }
 
 // fresh is how old a scan may be for a digest.
@@ -77,21 +71,19 @@ func (d *digests) scan(ctx context.Context) {
 	d.last = survey
 }
 
-// maxUnsure bounds how often a digest is posted again when it is not known whether Slack took it.
+// maxUnsure bounds how often a digest is posted when nobody can tell whether Slack took it.
 const maxUnsure = 3
 
-// pause is how long to wait after a failure: longer if the digest may stand there already.
+// pause is how long to wait after a failure.
 func (d *digests) pause(err error) time.Duration {
-	if rotation.ClassOf(err) == rotation.ClassUnknown {
-		return lease
+	if open, ok := errors.AsType[*unsettled](err); ok {
+		return open.wait
 	}
 	return time.Minute
 }
 
-// postIfDue posts the digest of the week in which it was last due, unless it has been posted.
-//
-// A crash before the message leaves the lease to run out, and the digest is made again; a crash between the message and the claim that
-// marks it made posts it a second time.
+// postIfDue posts the digest of the week in which it was last due, unless it has been posted. The claim of that week remembers it, for
+// every process that shares the store.
 func (d *digests) postIfDue(ctx context.Context) error {
 	due := lastDue(d.cfg.Digest, d.now())
 	year, number := due.In(d.cfg.Location).ISOWeek()
@@ -99,25 +91,40 @@ func (d *digests) postIfDue(ctx context.Context) error {
 	if due.IsZero() || d.posted == week {
 		return nil
 	}
-	claim := rotation.Claim{Name: "digest/" + week, Holder: d.holder, Now: d.now(), Until: d.now().Add(lease)}
-	mine, err := d.cfg.Engine.Claim(ctx, claim)
-	if err != nil || !mine {
-		return err
+	claim, err := d.cfg.Engine.Claimed(ctx, "digest/"+week)
+	if errors.Is(err, rotation.ErrNotFound) {
+		claim, err = rotation.Claim{Name: "digest/" + week}, nil
 	}
-	err = d.post(ctx, week)
-	if err != nil && rotation.ClassOf(err) == rotation.ClassUnknown {
-		d.unsure++
+	if err != nil {
+		return fmt.Errorf("read whether the digest of %s is posted: %w", week, err)
 	}
-	if err != nil && d.unsure < maxUnsure {
-		return err
+	mark, open := parseSending(claim.Note)
+	if claim.Note == "" || open {
+		err = d.post(ctx, week, claim, mark)
 	}
-	d.posted, d.unsure = week, 0
-	claim.Until = d.now().Add(remembered)
-	_, claimErr := d.cfg.Engine.Claim(ctx, claim)
-	return errors.Join(err, claimErr)
+	if err == nil {
+		d.posted = week
+	}
+	return err
 }
 
-func (d *digests) post(ctx context.Context, week string) error {
+// post sends the digest once, as send does with a card: a mark is written before the call, and a crash or a lost answer after that leaves
+// a mark whose message is looked for before another is posted.
+func (d *digests) post(ctx context.Context, week string, claim rotation.Claim, mark rotation.Post) error {
+	if mark.Nonce != "" {
+		if left := mark.At.Add(settleTime).Sub(d.now()); left > 0 {
+			return &unsettled{min(left, settleTime)}
+		}
+		found, err := d.cfg.Outbox.find(ctx, d.cfg.OnCall, mark)
+		switch {
+		case err != nil:
+			return err
+		case found.Known():
+			return d.remember(ctx, claim, "sent "+found.TS)
+		case mark.Tries >= maxUnsure:
+			return d.remember(ctx, claim, "given up")
+		}
+	}
 	if age := d.now().Sub(d.last.At); age < 0 || age > fresh {
 		d.scan(ctx)
 	}
@@ -125,6 +132,46 @@ func (d *digests) post(ctx context.Context, week string) error {
 	if err != nil {
 		return fmt.Errorf("list running rotations for the digest: %w", err)
 	}
-	_, err = d.cfg.Outbox.post(ctx, d.cfg.OnCall, digestMessage(d.cfg.Outbox.today(), d.last, running, week))
-	return err
+	m := digestMessage(d.cfg.Outbox.today(), d.last, running, week)
+	mark = rotation.Post{Nonce: rand.Text(), At: d.now(), Tries: mark.Tries + 1}
+	claim.Note = sending(mark)
+	if claim, err = d.cfg.Engine.Claim(ctx, claim); err != nil {
+		return fmt.Errorf("claim the digest of %s: %w", week, err)
+	}
+	post, err := d.cfg.Outbox.post(ctx, d.cfg.OnCall, m, mark.Nonce)
+	switch {
+	case err == nil:
+		return d.remember(ctx, claim, "sent "+post.TS)
+	case rotation.ClassOf(err) == rotation.ClassUnknown:
+		return errors.Join(&unsettled{settleTime}, err)
+	}
+	return errors.Join(err, d.remember(ctx, claim, "")) // certainly not sent
+}
+
+// remember writes how far the digest is, even while the process stops.
+func (d *digests) remember(ctx context.Context, claim rotation.Claim, note string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
+	defer cancel()
+	claim.Note = note
+	if _, err := d.cfg.Engine.Claim(ctx, claim); err != nil {
+		return fmt.Errorf("remember of %s that it is %q: %w", claim.Name, note, err)
+	}
+	return nil
+}
+
+// sending is the note of a digest that is being sent: its nonce, since when, and for which time.
+func sending(m rotation.Post) string {
+	return fmt.Sprintf("sending %s %s %d", m.Nonce, m.At.UTC().Format(time.RFC3339Nano), m.Tries)
+}
+
+// parseSending reads what sending wrote.
+func parseSending(note string) (rotation.Post, bool) {
+	var m rotation.Post
+	var at string
+	if n, err := fmt.Sscanf(note, "sending %s %s %d", &m.Nonce, &at, &m.Tries); n != 3 || err != nil {
+		return rotation.Post{}, false
+	}
+	var err error
+	m.At, err = time.Parse(time.RFC3339Nano, at)
+	return m, err == nil
 }

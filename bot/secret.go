@@ -6,6 +6,24 @@ import (
 	"github.com/keyturner/keyturner/rotation"
 )
 
+// secretAhead is the message before there is a secret to show: posted first, so that it is always known where a secret stands.
+func secretAhead(v view, r rotation.Rotation) message {
+	var d draft
+	d.header("Your new key for " + tidy(r.User.Name))
+	d.say("Keyturner is creating a new access key for " + v.user(r.User) + ". Its secret will be shown in this message, or in one below it.")
+	return d.message()
+}
+
+// exposedMessage tells on-call of a secret that cannot be taken back.
+func exposedMessage(v view, r rotation.Rotation) message {
+	var d draft
+	d.header("A secret could not be removed from Slack")
+	d.say("Slack lets Keyturner neither delete nor edit the message that showed " + mention(r.Owner) + " the secret of " + short(r.New) + " of " +
+		v.user(r.User) + ". Whoever can read that conversation can read it.")
+	d.say("*What to do:* Have an admin of the workspace delete the message, or rotate that key. Then allow apps to delete their own messages.")
+	return d.message()
+}
+
 // secretMessage hands a new key over to its owner. The secret stands in one block and nowhere else: not in the text, which is what a
 // notification shows, and not in a button.
 func secretMessage(v view, r rotation.Rotation, key rotation.KeyID, secret rotation.Secret) message {
@@ -26,8 +44,11 @@ func receiptMessage(r rotation.Rotation) message {
 	h, key := r.Handover, short(r.New)
 	var d draft
 	switch {
-	case !h.Received.IsZero():
+	case !h.Received.IsZero() && h.Failed == "":
 		d.say("You have stored the secret of " + key + ". The message with it is deleted.")
+	case h.Failed != "":
+		d.say("Slack lets Keyturner neither delete nor edit the message with the secret of " + key + ". On-call has been told. " +
+			"Ask an admin of the workspace to delete it.")
 	case h.Gone:
 		d.say("The message with the secret of " + key + " was deleted when its time was over.")
 	default:

@@ -2,53 +2,86 @@ package bot
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
+	"regexp"
+	"slices"
 	"strconv"
 	"time"
+
+	"github.com/slack-go/slack"
 
 	"github.com/keyturner/keyturner/rotation"
 )
 
 // wanted is one message that should stand in Slack for a user's progress.
 type wanted struct {
-	name    string // the rotation's id, a slash and which message of it
+	name    string // the rotation's id, a slash and which message of it; or "notice/", the key, a slash and the days
 	channel string // where to post it; a member's id means their DM
 	message message
+	once    bool // it is sent and never edited: a notice
 }
 
 // wants derives from progress which messages there should be.
 func (b *Bot) wants(p rotation.Progress) []wanted {
 	var ws []wanted
+	add := func(r rotation.Rotation, which, channel string, m message) {
+		m.mark(which)
+		ws = append(ws, wanted{name: r.ID + "/" + which, channel: channel, message: m})
+	}
 	for _, r := range p.All() {
-		ws = append(ws, wanted{r.ID + "/owner", string(r.Owner), ownerCard(b.view, r)})
-		ws = append(ws, receipts(r)...)
-		for _, ask := range r.Asks {
-			ws = append(ws, wanted{r.ID + "/ask" + strconv.Itoa(ask.Turn), b.cfg.Approvals, approvalCard(b.view, r, ask)})
-		}
-	}
-	return ws
-}
-
-// receipts are the messages below each secret that was handed over.
-func receipts(r rotation.Rotation) []wanted {
-	var ws []wanted
-	for i := 1; i <= r.Issued; i++ {
-		m := overtakenReceipt()
-		if i == r.Issued {
-			if r.Handover.Post.TS == "" {
-				break
+		add(r, "owner", string(r.Owner), ownerCard(b.view, r))
+		for i := 1; i <= r.Issued; i++ {
+			which := "receipt" + strconv.Itoa(i)
+			if m, ok := receipt(r, i, p.Posts[r.ID+"/"+which].Known()); ok {
+				add(r, which, string(r.Owner), m)
 			}
-			m = receiptMessage(r)
 		}
-		ws = append(ws, wanted{r.ID + "/receipt" + strconv.Itoa(i), string(r.Owner), m})
+		for _, ask := range r.Asks {
+			add(r, "ask"+strconv.Itoa(ask.Turn), b.cfg.Approvals, approvalCard(b.view, r, ask))
+		}
+		if slices.ContainsFunc(r.Handovers(), func(h rotation.Handover) bool { return h.Failed != "" }) {
+			add(r, "alarm", b.cfg.OnCall, exposedMessage(b.view, r))
+		}
+	}
+	for _, n := range p.Notices {
+		if n.Sent.IsZero() && n.Failed == "" {
+			ws = append(ws, wanted{noticeName(n), string(n.Owner), warningMessage(b.cfg.Outbox.today(), n, p.User), true})
+		}
 	}
 	return ws
 }
 
-// show keeps Slack as the stored progress says, beginning with everything that was stored before.
+func noticeName(n rotation.Notice) string {
+	return "notice/" + string(n.Key) + "/" + strconv.Itoa(n.Days)
+}
+
+// receipt is the message below the secret of the i-th key issued, if there should be one: the secret was shown, or the message is there.
+func receipt(r rotation.Rotation, i int, there bool) (message, bool) {
+	lost := r.New == "" || r.Lost.Key == r.New
+	switch {
+	case i < r.Issued || lost:
+		return overtakenReceipt(), there
+	case r.Handover.Until.IsZero():
+		return message{}, false
+	}
+	return receiptMessage(r), true
+}
+
+// mark names the message in its buttons, so that a click tells which message it was.
+func (m message) mark(which string) {
+	for _, block := range m.Blocks {
+		if row, ok := block.(*slack.ActionBlock); ok {
+			row.BlockID = which
+		}
+	}
+}
+
+// show keeps Slack as the stored progress says, beginning with whatever was left to do before. One process at a time does it.
 func (b *Bot) show(ctx context.Context) error {
-	err := b.cfg.Engine.Each(ctx, func(p rotation.Progress) error {
+	err := b.cfg.Engine.Live(ctx, func(p rotation.Progress) error {
 		b.showOne(ctx, p.User.ID())
 		return ctx.Err()
 	})
@@ -82,29 +115,84 @@ const (
 
 // showOne brings one user's messages up to date, and comes back to those that fail: once for each user, however often it fails.
 func (b *Bot) showOne(ctx context.Context, id string) {
-	p, err := b.cfg.Engine.Get(ctx, id)
-	if err != nil {
-		b.log.Error("read progress to show it", "id", id, "err", err)
-		b.comeBack(id, againSoon)
-		return
-	}
+	failed := map[string]bool{}
 	var wait time.Duration
-	for _, err := range []error{b.showCards(ctx, p), b.removeSecrets(ctx, p), b.sendNotices(ctx, p)} {
-		if err == nil || ctx.Err() != nil {
+	for ctx.Err() == nil {
+		p, err := b.cfg.Engine.Get(ctx, id)
+		if err != nil {
+			b.log.Error("read progress to show it", "id", id, "err", err)
+			b.comeBack(id, againSoon)
+			return
+		}
+		act := b.firstToDo(p, failed)
+		if act.do == nil {
+			break
+		}
+		err = act.do(ctx)
+		if err == nil || errors.Is(err, rotation.ErrConflict) {
 			continue
 		}
-		again := againSoon
-		if c := rotation.ClassOf(err); c == rotation.ClassRefused || c == rotation.ClassDenied || c == rotation.ClassInvalid {
-			again = againLater
-		}
+		failed[act.name] = true
+		again := againAfter(err)
 		if wait == 0 || again < wait {
 			wait = again
 		}
-		b.log.Error("show progress", "user", p.User.String(), "again_in", again, "err", err)
+		if ctx.Err() == nil {
+			b.log.Error("show progress", "user", p.User.String(), "what", act.name, "again_in", again, "err", err)
+		}
 	}
 	if wait > 0 {
 		b.comeBack(id, wait)
 	}
+}
+
+// toDo is the next thing that brings a user's messages nearer to what they should be; without do, there is none.
+type toDo struct {
+	name string
+	do   func(context.Context) error
+}
+
+// firstToDo finds a message that is missing or says something else, a secret that must go, or, if nothing of that is left, the mark that
+// something was owed. What has failed in this round is left for the next.
+func (b *Bot) firstToDo(p rotation.Progress, failed map[string]bool) toDo {
+	for _, w := range b.wants(p) {
+		post, there := p.Posts[w.name]
+		switch {
+		case failed[w.name] || post.Known() && post.Shown == w.message.hash():
+		case there && post.Known():
+			return toDo{w.name, func(ctx context.Context) error { return b.editCard(ctx, p, w, post) }}
+		default:
+			return toDo{w.name, func(ctx context.Context) error { return b.send(ctx, p, w) }}
+		}
+	}
+	for _, r := range p.All() {
+		for _, h := range r.Handovers() {
+			if h.Due(b.now()) && !failed[h.Post.TS] && !b.now().Before(b.removeAgain[h.Post.TS]) {
+				return toDo{h.Post.TS, func(ctx context.Context) error { return b.removeSecret(ctx, p, r.ID, h.Post) }}
+			}
+		}
+	}
+	if p.Owed && len(failed) == 0 {
+		return toDo{"owed", func(ctx context.Context) error {
+			p.Owed = false
+			_, err := b.cfg.Engine.Keep(ctx, p)
+			return err
+		}}
+	}
+	return toDo{}
+}
+
+// againAfter is when what failed is tried again: soon if the failure may pass, later if somebody must mend it, and when it is settled
+// if it is not known whether it did.
+func againAfter(err error) time.Duration {
+	if open, ok := errors.AsType[*unsettled](err); ok {
+		return open.wait
+	}
+	switch rotation.ClassOf(err) {
+	case rotation.ClassRefused, rotation.ClassDenied, rotation.ClassInvalid:
+		return againLater
+	}
+	return againSoon
 }
 
 // comeBack has a user's messages looked at again after a time, in place of any earlier appointment.
@@ -115,64 +203,135 @@ func (b *Bot) comeBack(id string, wait time.Duration) {
 	b.again[id] = time.AfterFunc(wait, func() { b.cfg.Engine.Touch(id) })
 }
 
-// showCards posts the cards that are missing and edits those that say something else. A crash between posting and noting where it
-// stands leaves a message that nobody edits any more; its buttons answer that they are outdated once the rotation has moved.
-func (b *Bot) showCards(ctx context.Context, p rotation.Progress) error {
-	var errs []error
-	for _, w := range b.wants(p) {
-		post, known := p.Posts[w.name]
-		var err error
-		switch {
-		case !known:
-			post, err = b.cfg.Outbox.post(ctx, w.channel, w.message)
-		case post.Shown == w.message.hash():
-			continue
-		default:
-			post, err = b.cfg.Outbox.edit(ctx, post, w.message)
-			if rotation.ClassOf(err) == rotation.ClassGone && err != nil {
-				post, err = b.cfg.Outbox.post(ctx, w.channel, w.message)
-			}
-		}
-		if err == nil {
-			_, err = b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
-				if p.Posts == nil {
-					p.Posts = map[string]rotation.Post{}
-				}
-				p.Posts[w.name] = post
-			})
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", w.name, err))
-		}
-	}
-	return errors.Join(errs...)
+// unsettled is a message of which it is not known yet whether Slack took it.
+type unsettled struct{ wait time.Duration }
+
+func (u *unsettled) Error() string {
+	return fmt.Sprintf("it is not known yet whether an earlier attempt reached Slack; it is looked for in %s", u.wait)
 }
 
-// removeSecrets deletes the messages with a secret that have been receipted or have stood long enough. Deleting comes before noting
-// it: a crash between deletes again, which finds nothing.
-func (b *Bot) removeSecrets(ctx context.Context, p rotation.Progress) error {
-	var errs []error
-	for _, r := range p.All() {
-		for _, h := range r.Handovers() {
-			if !h.Due(b.now()) || b.now().Before(b.removeAgain[h.Post.TS]) {
-				continue
-			}
-			err := b.cfg.Outbox.removeSecret(ctx, h.Post)
-			if err != nil {
-				b.removeAgain[h.Post.TS] = b.now().Add(againSoon)
-				errs = append(errs, fmt.Errorf("remove the secret's message of %s: %w", r.ID, err))
-				continue
-			}
-			delete(b.removeAgain, h.Post.TS)
-			_, err = b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
-				if cur, ok := p.Find(r.ID); ok {
-					cur.Removed(h.Post)
-				}
-			})
-			errs = append(errs, err)
+// settleTime is how long after an attempt whose answer was lost the message is looked for, and where it cannot be looked for, sent again:
+// longer than a call may take. It doubles with each attempt.
+const (
+	settleTime    = 20 * time.Second
+	maxSettleTime = time.Hour
+)
+
+// send posts a message that is not known to stand in Slack.
+//
+// A mark with a nonce is written before the call. A crash before the mark leaves nothing; one after it, or an answer that never came,
+// leaves a mark, and the message is looked for by its nonce before it is posted again. In a DM it cannot be looked for, since the bot
+// does not ask for the right to read where it shows secrets: there it is posted again. A crash after the call and before its result is
+// written is the same as a lost answer.
+func (b *Bot) send(ctx context.Context, p rotation.Progress, w wanted) error {
+	mark := p.Posts[w.name]
+	if mark.Nonce != "" {
+		wait := min(settleTime<<min(mark.Tries-1, 10), maxSettleTime)
+		if left := mark.At.Add(wait).Sub(b.now()); left > 0 {
+			return &unsettled{min(left, wait)}
+		}
+		found, err := b.cfg.Outbox.find(ctx, w.channel, mark)
+		if err != nil {
+			return err
+		}
+		if found.Known() {
+			return b.sent(ctx, p, w, found)
 		}
 	}
-	return errors.Join(errs...)
+	mark = rotation.Post{Channel: w.channel, Nonce: rand.Text(), At: b.now(), Tries: mark.Tries + 1}
+	p.Posts = maps.Clone(p.Posts)
+	if p.Posts == nil {
+		p.Posts = map[string]rotation.Post{}
+	}
+	p.Posts[w.name] = mark
+	p, err := b.cfg.Engine.Keep(ctx, p)
+	if err != nil {
+		return err
+	}
+	post, err := b.cfg.Outbox.post(ctx, w.channel, w.message, mark.Nonce)
+	switch class := rotation.ClassOf(err); {
+	case err == nil:
+		return b.sent(ctx, p, w, post)
+	case class == rotation.ClassUnknown:
+		return errors.Join(&unsettled{settleTime}, err)
+	case class == rotation.ClassRefused && w.once:
+		return b.undeliverable(ctx, p, w)
+	}
+	_, noteErr := b.note(ctx, p.User.ID(), func(p *rotation.Progress) { delete(p.Posts, w.name) })
+	return errors.Join(err, noteErr)
+}
+
+// sent notes where a message stands.
+func (b *Bot) sent(ctx context.Context, p rotation.Progress, w wanted, post rotation.Post) error {
+	_, err := b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
+		if w.once {
+			b.noteNotice(p, w.name, func(n *rotation.Notice) { n.Sent = b.now() })
+			return
+		}
+		p.Posts[w.name] = post
+	})
+	return err
+}
+
+// undeliverable notes that a notice cannot be sent.
+func (b *Bot) undeliverable(ctx context.Context, p rotation.Progress, w wanted) error {
+	_, err := b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
+		b.noteNotice(p, w.name, func(n *rotation.Notice) { n.Failed = "Slack does not take messages for the owner" })
+	})
+	return err
+}
+
+func (b *Bot) noteNotice(p *rotation.Progress, name string, fn func(*rotation.Notice)) {
+	delete(p.Posts, name)
+	for i := range p.Notices {
+		if noticeName(p.Notices[i]) == name {
+			fn(&p.Notices[i])
+		}
+	}
+}
+
+// editCard makes a message say what it should. A crash between the edit and noting it edits once more, to the same.
+func (b *Bot) editCard(ctx context.Context, p rotation.Progress, w wanted, post rotation.Post) error {
+	edited, err := b.cfg.Outbox.edit(ctx, post, w.message)
+	gone := err != nil && rotation.ClassOf(err) == rotation.ClassGone
+	if err != nil && !gone {
+		return err
+	}
+	_, err = b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
+		if gone {
+			delete(p.Posts, w.name) // it is sent anew
+			return
+		}
+		p.Posts[w.name] = edited
+	})
+	return err
+}
+
+// removeSecret deletes a message with a secret that has been receipted or has stood long enough. Deleting comes before noting it: a
+// crash between deletes again, which finds nothing. Where Slack lets it be neither deleted nor emptied, people are told.
+func (b *Bot) removeSecret(ctx context.Context, p rotation.Progress, id string, at rotation.Post) error {
+	err := b.cfg.Outbox.removeSecret(ctx, at)
+	refused := err != nil && rotation.ClassOf(err) == rotation.ClassRefused
+	if err != nil && !refused {
+		b.removeAgain[at.TS] = b.now().Add(againSoon)
+		return fmt.Errorf("remove the secret's message of %s: %w", id, err)
+	}
+	delete(b.removeAgain, at.TS)
+	if refused {
+		b.log.Error("Slack lets the message with a secret be neither deleted nor emptied", "rotation", id, "err", err)
+	}
+	_, err = b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
+		cur, ok := p.Find(id)
+		switch {
+		case ok && refused:
+			cur.Exposed(at, "Slack refuses to delete or to edit it")
+			p.Owed = true
+		case ok:
+			cur.Removed(at)
+			p.Owed = true
+		}
+	})
+	return err
 }
 
 // note writes what has been sent or removed, even while the process stops: otherwise it would be sent again.
@@ -184,30 +343,41 @@ func (b *Bot) note(ctx context.Context, id string, fn func(*rotation.Progress)) 
 
 const noteTime = 10 * time.Second
 
-// sendNotices sends the warnings that are owed. A crash between sending and noting it sends one twice.
-func (b *Bot) sendNotices(ctx context.Context, p rotation.Progress) error {
-	var errs []error
-	for _, n := range p.Notices {
-		if !n.Sent.IsZero() || n.Failed != "" {
-			continue
-		}
-		_, err := b.cfg.Outbox.post(ctx, string(n.Owner), warningMessage(b.cfg.Outbox.today(), n, p.User))
-		refused := rotation.ClassOf(err) == rotation.ClassRefused && err != nil
-		if err != nil && !refused {
-			errs = append(errs, fmt.Errorf("warn of %s: %w", n.Key, err))
-			continue
-		}
-		_, err = b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
-			for i := range p.Notices {
-				if p.Notices[i].Key == n.Key && p.Notices[i].Days == n.Days {
-					p.Notices[i].Sent = b.now()
-					if refused {
-						p.Notices[i].Sent, p.Notices[i].Failed = time.Time{}, "Slack does not take messages for the owner"
-					}
-				}
-			}
-		})
-		errs = append(errs, err)
+// repair takes up a message that the store does not know of, when somebody clicks in it: its post's answer was lost. A second copy of
+// a message is taken away.
+func (b *Bot) repair(ctx context.Context, ref rotation.Ref, channel, ts, which string) {
+	if channel == "" || ts == "" || !markPattern.MatchString(which) {
+		return
 	}
-	return errors.Join(errs...)
+	name := ref.ID + "/" + which
+	p, err := b.cfg.Engine.Get(ctx, ref.UserDoc())
+	if err != nil {
+		return // the action itself says what is wrong
+	}
+	at := p.Posts[name]
+	switch {
+	case at.TS == ts:
+	case at.Known():
+		if err := b.cfg.Outbox.remove(ctx, rotation.Post{Channel: channel, TS: ts}); err != nil {
+			b.log.Warn("remove the second copy of a message", "message", name, "err", err)
+		}
+	default:
+		_, err := b.note(ctx, ref.UserDoc(), func(p *rotation.Progress) {
+			if _, ours := p.Find(ref.ID); !ours || p.Posts[name].Known() {
+				return
+			}
+			if p.Posts == nil {
+				p.Posts = map[string]rotation.Post{}
+			}
+			p.Posts[name], p.Owed = rotation.Post{Channel: channel, TS: ts}, true
+		})
+		if err != nil {
+			b.log.Warn("take up a message", "message", name, "err", err)
+			return
+		}
+		b.cfg.Engine.Touch(ref.UserDoc())
+	}
 }
+
+// markPattern is what mark writes into buttons.
+var markPattern = regexp.MustCompile(`^(owner|alarm|(ask|receipt)[0-9]{1,6})$`)

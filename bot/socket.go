@@ -5,113 +5,275 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime/debug"
+	"maps"
+	"sync"
 	"time"
 
-	"github.com/slack-go/slack"
-	"github.com/slack-go/slack/socketmode"
+	"github.com/gorilla/websocket"
 	"golang.org/x/sync/errgroup"
 )
 
-// ackTime bounds how long an acknowledgement may wait: Slack counts three seconds.
-const ackTime = 3 * time.Second
+const (
+	ackTime   = 3 * time.Second  // bounds writing an acknowledgement: Slack counts three seconds
+	silence   = 30 * time.Second // without a frame or a ping, after which a connection is dead; Slack pings every few seconds
+	closeTime = 2 * time.Second  // how long Slack is waited for when we close a connection
+	readLimit = 4 << 20          // of one frame from Slack, in bytes
+)
 
-// workTime bounds what one command or click may take.
-const workTime = 2 * time.Minute
+// maxAck is the size from which on Slack drops an acknowledgement in silence, in bytes.
+const maxAck = 20_480
 
-// readLimit bounds one frame from Slack, in bytes.
-const readLimit = 4 << 20
+var errAckTooLarge = fmt.Errorf("acknowledgement of %d bytes or more: Slack drops it in silence", maxAck)
 
-// listen holds the socket open and dispatches what comes. It ends with ctx, or when Slack refuses the app-level token.
+// listen holds the sockets open and has what comes answered. It ends with ctx, after everything that has been read is acknowledged, or
+// when Slack says what only a person can mend.
 func (b *Bot) listen(ctx context.Context) error {
-	client := socketmode.New(b.cfg.Slack, socketmode.OptionReadLimit(readLimit))
+	var sorting sync.WaitGroup
+	sorting.Go(func() { b.sort(context.WithoutCancel(ctx)) })
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error {
-		err := client.RunContext(ctx)
-		if ctx.Err() != nil {
+	for _, l := range b.links {
+		g.Go(func() error { return l.run(ctx) })
+	}
+	g.Go(func() error { return b.keepInbox(ctx) })
+	err := g.Wait()
+	close(b.frames) // no reader is left
+	sorting.Wait()
+	return err
+}
+
+// Ready is nil while a socket is open and what comes through it can be recorded. Otherwise it says what is missing, and since when.
+func (b *Bot) Ready() error { return errors.Join(b.connected(), b.inbox.writable()) }
+
+func (b *Bot) connected() error {
+	var last linkState
+	for _, l := range b.links {
+		state := l.current()
+		if state.open {
 			return nil
 		}
-		return fmt.Errorf("open the socket to Slack: %w; put a valid app-level token (xapp-…, scope connections:write) in SLACK_APP_TOKEN", err)
-	})
-	g.Go(func() error {
-		for {
-			select {
-			case <-ctx.Done():
-				return nil
-			case ev := <-client.Events:
-				b.dispatch(ctx, client, ev)
-			}
+		if state.since.After(last.since) || last.since.IsZero() {
+			last = state
 		}
-	})
-	return g.Wait()
+	}
+	since := last.since.UTC().Format(time.RFC3339)
+	if last.why == nil {
+		return fmt.Errorf("no socket to Slack has been opened since the start at %s", since)
+	}
+	return fmt.Errorf("no socket to Slack is open since %s: %w", since, last.why)
 }
 
-// handler answers one envelope. It calls ack once, within Slack's three seconds.
-type handler func(ctx context.Context, ack func(payload any))
+// Counts tells how often what has happened since the start, by name:
+//
+//   - opened, open_failed: attempts to open a socket
+//   - disconnect_warning, disconnect_refresh_requested, disconnect_link_disabled, disconnect_too_many_websockets, disconnect_other:
+//     connections that Slack announced the end of
+//   - connection_lost: those that ended without a word
+//   - envelope_accepted: recorded and acknowledged
+//   - envelope_again: delivered once more, and acknowledged only
+//   - envelope_ignored: that ask for nothing
+//   - envelope_unreadable: acknowledged if they can be, and answered if there is a way to
+//   - envelope_unrecorded: not recorded in time, which whoever sent them was told
+//   - envelope_replayed: taken over from a process that did not come to an end with them
+//   - ack_failed: acknowledgements that could not be written
+func (b *Bot) Counts() map[string]int { return b.counts.all() }
 
-// dispatch starts the answer to one envelope and returns at once.
-func (b *Bot) dispatch(ctx context.Context, client *socketmode.Client, ev socketmode.Event) {
-	switch ev.Type {
-	case socketmode.EventTypeSlashCommand:
-		cmd, _ := ev.Data.(slack.SlashCommand)
-		b.answer(ctx, client, ev.Request.EnvelopeID, ackFirst(func(ctx context.Context) { b.command(ctx, cmd) }))
-	case socketmode.EventTypeInteractive:
-		call, _ := ev.Data.(slack.InteractionCallback)
-		b.answer(ctx, client, ev.Request.EnvelopeID, b.interaction(call))
-	case socketmode.EventTypeEventsAPI:
-		b.answer(ctx, client, ev.Request.EnvelopeID, onlyAck)
-	case socketmode.EventTypeErrorBadMessage:
-		b.ackUnreadable(ctx, client, ev)
-	case socketmode.EventTypeConnectionError, socketmode.EventTypeIncomingError, socketmode.EventTypeErrorWriteFailed:
-		b.log.Warn("socket trouble", "event", string(ev.Type))
-	case socketmode.EventTypeHello:
-		b.log.Info("socket open")
+// conn is one connection. Its reader runs until the connection ends, answers pings, and hands on what comes.
+type conn struct {
+	linkConfig
+	ws  *websocket.Conn
+	app string // whom Slack greeted
+
+	hello   chan struct{} // closed when Slack has said hello
+	leaving chan struct{} // closed when Slack has said that the connection ends; reason is set before
+	done    chan struct{} // closed when it has ended; err is set before
+	reason  string
+	err     error
+
+	hurry   func()        // closes hurried
+	hurried chan struct{} // closed when there is no time left to wait for Slack to close
+
+	writing sync.Mutex
+
+	mu      sync.Mutex
+	stopped bool // what is read from now on is left to Slack, which finds it unacknowledged
+	taken   sync.WaitGroup
+}
+
+// delivery is a frame that asks for an acknowledgement.
+type delivery struct {
+	frame
+	app  string    // whom it is for
+	at   time.Time // read
+	from interface {
+		ack(id string, payload any) error
+	}
+	recorded, settled func() // to be called when it is recorded and when it is acknowledged, or will not be
+}
+
+func newConn(ws *websocket.Conn, cfg linkConfig) *conn {
+	c := &conn{
+		linkConfig: cfg, ws: ws,
+		hello: make(chan struct{}), leaving: make(chan struct{}), done: make(chan struct{}), hurried: make(chan struct{}),
+	}
+	c.hurry = sync.OnceFunc(func() { close(c.hurried) })
+	return c
+}
+
+// read is the reader. It only dispatches: what it calls may wait for room, and for nothing else.
+func (c *conn) read() {
+	defer close(c.done)
+	defer c.ws.Close() //nolint:errcheck // it is over in any case
+	c.ws.SetReadLimit(readLimit)
+	alive := func() error { return c.ws.SetReadDeadline(time.Now().Add(silence)) }
+	answerPing := c.ws.PingHandler()
+	c.ws.SetPingHandler(func(words string) error { return errors.Join(alive(), answerPing(words)) })
+	for {
+		if c.err = alive(); c.err != nil {
+			return
+		}
+		_, raw, err := c.ws.ReadMessage()
+		if err != nil {
+			c.err = err
+			return
+		}
+		c.dispatch(raw)
 	}
 }
 
-func onlyAck(_ context.Context, ack func(any)) { ack(nil) }
-
-// ackFirst is the usual order: acknowledge, then work.
-func ackFirst(work func(context.Context)) handler {
-	return func(ctx context.Context, ack func(any)) {
-		ack(nil)
-		work(ctx)
+func (c *conn) dispatch(raw []byte) {
+	f, err := openFrame(raw)
+	switch {
+	case err != nil:
+		c.counts.add("envelope_unreadable")
+		c.log.Error("a frame is no JSON object", "bytes", len(raw))
+	case f.Type == "hello":
+		if !c.greeted() {
+			c.app = f.App
+			close(c.hello)
+		}
+	case f.Type == "disconnect":
+		c.counts.addDisconnect(f.Reason)
+		if c.reason == "" {
+			c.reason = orUnnamed(f.Reason)
+			close(c.leaving)
+		}
+	default:
+		c.deliver(f)
 	}
 }
 
-// answer runs a handler away from the reader. What Slack has delivered is carried through even while the process stops.
-func (b *Bot) answer(ctx context.Context, client *socketmode.Client, envelope string, handle handler) {
-	b.work.Go(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), workTime)
-		defer cancel()
-		defer func() {
-			if p := recover(); p != nil {
-				b.log.Error("panic while answering", "envelope", envelope, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			}
-		}()
-		handle(ctx, func(payload any) {
-			ctx, cancel := context.WithTimeout(ctx, ackTime)
-			defer cancel()
-			if err := client.AckCtx(ctx, envelope, payload); err != nil {
-				b.log.Error("acknowledge", "envelope", envelope, "err", err)
-			}
-		})
-	})
+func orUnnamed(reason string) string {
+	if reason == "" {
+		return "no reason given"
+	}
+	return reason
 }
 
-// ackUnreadable acknowledges an envelope that the library cannot decode; Slack would otherwise send it again and again.
-func (b *Bot) ackUnreadable(ctx context.Context, client *socketmode.Client, ev socketmode.Event) {
-	bad, ok := ev.Data.(*socketmode.ErrorBadMessage)
-	if !ok {
-		return
+func (c *conn) deliver(f frame) {
+	c.mu.Lock()
+	stopped := c.stopped
+	if !stopped {
+		c.taken.Add(1)
 	}
-	var envelope struct {
-		ID string `json:"envelope_id"`
+	c.mu.Unlock()
+	if !stopped {
+		c.take(delivery{frame: f, app: c.app, at: time.Now(), from: c, settled: sync.OnceFunc(c.taken.Done)})
 	}
-	if err := json.Unmarshal(bad.Message, &envelope); err != nil || envelope.ID == "" {
-		b.log.Error("unreadable frame", "err", errors.Join(bad.Cause, err))
-		return
+}
+
+// ack acknowledges an envelope, and answers with payload where Slack takes one; nil is none. A nil error means that it is written.
+func (c *conn) ack(id string, payload any) error {
+	raw, err := json.Marshal(struct {
+		ID      string `json:"envelope_id"`
+		Payload any    `json:"payload,omitempty"`
+	}{id, payload})
+	if err != nil {
+		return fmt.Errorf("encode the acknowledgement: %w", err)
 	}
-	b.log.Error("unreadable envelope", "envelope", envelope.ID, "err", bad.Cause)
-	b.answer(ctx, client, envelope.ID, onlyAck)
+	if len(raw) >= maxAck {
+		return errAckTooLarge
+	}
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	err = c.ws.SetWriteDeadline(time.Now().Add(ackTime))
+	if err == nil {
+		err = c.ws.WriteMessage(websocket.TextMessage, raw)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write the acknowledgement: %w", err), c.ws.Close()) // the reader ends, and the link opens another
+	}
+	return nil
+}
+
+// finish closes the connection in an orderly way: nothing more is taken, what has been taken is acknowledged, and Slack is told.
+func (c *conn) finish() {
+	c.mu.Lock()
+	c.stopped = true
+	c.mu.Unlock()
+	c.taken.Wait()
+	deadline := time.Now().Add(closeTime)
+	if c.ws.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), deadline) == nil {
+		timer := time.NewTimer(time.Until(deadline))
+		defer timer.Stop()
+		select {
+		case <-c.done:
+		case <-timer.C:
+		}
+	}
+	_ = c.ws.Close() // closed already is as good
+	<-c.done
+}
+
+func (c *conn) greeted() bool { return isClosed(c.hello) }
+
+// ended tells why the connection is not of use any more, and nil while it is.
+func (c *conn) ended() error {
+	switch {
+	case isClosed(c.leaving):
+		return &sentAway{c.reason}
+	case isClosed(c.done):
+		return fmt.Errorf("read from the socket: %w", c.err)
+	}
+	return nil
+}
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// tally counts what happens, by name.
+type tally struct {
+	mu sync.Mutex
+	by map[string]int
+}
+
+func (t *tally) add(name string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.by == nil {
+		t.by = map[string]int{}
+	}
+	t.by[name]++
+}
+
+// addDisconnect counts an end of a connection that Slack has announced. Reasons unknown here share a name, since they are not ours to
+// choose.
+func (t *tally) addDisconnect(reason string) {
+	switch reason {
+	case reasonWarning, reasonRefresh, reasonDisabled, reasonTooMany:
+		t.add("disconnect_" + reason)
+	default:
+		t.add("disconnect_other")
+	}
+}
+
+func (t *tally) all() map[string]int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return maps.Clone(t.by)
 }

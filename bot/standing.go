@@ -66,6 +66,8 @@ func backAgain(r rotation.Rotation) string {
 		return "The old key was not deactivated, because " + refuted(r)
 	case last.Closed == string(rotation.Approve) || last.Closed == string(rotation.Reactivate):
 		return "The old key is active again."
+	case last.Closed == string(rotation.Keep):
+		return "The key that appeared while the answer to the creation was lost, " + short(r.New) + ", is the new one. Whoever made it has its secret."
 	}
 	return ""
 }
@@ -227,7 +229,7 @@ func left(r rotation.Rotation, f rotation.Failure) string {
 	case f.Class == rotation.ClassChanged:
 		return "Keyturner has changed nothing since it found that."
 	case f.At == rotation.Creating && f.Class == rotation.ClassSuspect:
-		return "Nobody has been given the secret of that key. " + before + " keeps working."
+		return "Keyturner has given nobody its secret. " + before + " keeps working."
 	case undelivered(f):
 		return "The new key is revoked, and nobody has its secret. " + before + " keeps working."
 	case f.At == rotation.Creating && unsure:

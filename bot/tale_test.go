@@ -133,8 +133,7 @@ func (tl *tale) works() *tale {
 	switch tl.r.Stage {
 	case rotation.Creating:
 		ev.Key, tl.newMade = newKey, tl.now
-	case rotation.Delivering:
-		ev.Post = rotation.Post{Channel: "DOLIVIA", TS: "1.1"}
+		tl.r.Handover = rotation.Handover{Post: rotation.Post{Channel: "DOLIVIA", TS: "1.1"}}
 	case rotation.Deactivating:
 		tl.oldStatus = rotation.Inactive
 	case rotation.Reactivating:
@@ -147,7 +146,7 @@ func (tl *tale) works() *tale {
 
 func (tl *tale) engine(on rotation.On, f rotation.Failure) *tale {
 	tl.t.Helper()
-	return tl.step(rotation.Event{On: on, By: rotation.TheEngine, Failure: f})
+	return tl.step(rotation.Event{On: on, By: rotation.TheEngine, Failure: f, Key: f.Key})
 }
 
 func (tl *tale) fails(class rotation.Class) *tale {
@@ -170,6 +169,13 @@ func (tl *tale) days(n int) *tale { tl.now = tl.now.Add(time.Duration(n) * 24 * 
 
 // with changes what the engine or the outbox notes without a move.
 func (tl *tale) with(change func(*rotation.Rotation)) *tale { change(&tl.r); return tl }
+
+// suspect lets the answer to the creation be lost, and a key be there.
+func suspect(tl *tale) *tale {
+	tl.by(alice, rotation.Approve)
+	tl.newMade = tl.now
+	return tl.engine(rotation.Fail, rotation.Failure{Class: rotation.ClassSuspect, Key: newKey})
+}
 
 func (tl *tale) retries(n int) *tale {
 	return tl.with(func(r *rotation.Rotation) {
@@ -237,6 +243,10 @@ func tales(t *testing.T) map[string]*tale {
 		"replace/requested-again":       replace(t).finds(rotation.OldInactive, oldKey).by(alice, rotation.TryAgain),
 		"replace/stuck-denied":          replace(t).by(alice, rotation.Approve).fails(rotation.ClassDenied),
 		"replace/stuck-suspect":         replace(t).by(alice, rotation.Approve).engine(rotation.Fail, rotation.Failure{Class: rotation.ClassSuspect, Key: otherKey}),
+		"replace/suspect-revoked":       suspect(replace(t)).by(alice, rotation.Revoke),
+		"replace/suspect-kept":          suspect(replace(t)).by(bob, rotation.Keep),
+		"replace/lost-creation":         replace(t).by(alice, rotation.Approve).engine(rotation.Lose, rotation.Failure{Class: rotation.ClassUnknown, Key: newKey}),
+		"replace/secret-exposed":        fresh().with(func(r *rotation.Rotation) { r.Handover.Failed = "internal words" }),
 		"replace/stuck-exhausted":       replace(t).by(alice, rotation.Approve).fails(rotation.ClassExhausted),
 		"replace/stuck-unreachable":     replace(t).by(alice, rotation.Approve).fails(rotation.ClassRefused),
 		"replace/stuck-undelivered":     replace(t).by(alice, rotation.Approve).works().engine(rotation.Lose, undelivered).works(),

@@ -135,7 +135,8 @@ func TestDestructiveMovesAskOnceMore(t *testing.T) {
 	v := testView()
 	for name, tl := range tales(t) {
 		for _, on := range tl.r.Offers(rotation.ByOwner | rotation.ByApprover) {
-			want := on == rotation.Reissue || on == rotation.Abandon || on == rotation.Approve && tl.r.Stage != rotation.Requested
+			want := slices.Contains([]rotation.On{rotation.Reissue, rotation.Abandon, rotation.Revoke, rotation.Keep}, on) ||
+				on == rotation.Approve && tl.r.Stage != rotation.Requested
 			dialog := v.dialog(tl.r, on)
 			if (dialog != nil) != want {
 				t.Errorf("%s: dialog on %s: %v, want %v", name, on, dialog != nil, want)

@@ -34,7 +34,7 @@ func (s *Sim) Heal() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.faults)
-	s.envelopeFaults = nil
+	s.envelopeFaults, s.socketFaults = nil, nil
 }
 
 func (s *Sim) takeFault(method string) (Fault, bool) {
@@ -130,4 +130,32 @@ func (s *Sim) takeEnvelopeFault(kind string) EnvelopeFault {
 		s.envelopeFaults = slices.Delete(s.envelopeFaults, i, i+1)
 	}
 	return planned.fault
+}
+
+// SocketFault is one planned failure of a socket, from the moment it is opened.
+type SocketFault struct {
+	Times      int    // how many sockets it hits; 0 means one, negative means all
+	Cut        bool   // the connection is closed before the hello
+	Mute       bool   // no hello comes, and nothing else either
+	Disconnect string // the hello is followed by a disconnect with this reason
+	NoClose    bool   // a close frame of the client is not answered, and the connection stays
+}
+
+// FailSocket plans a fault for sockets that are opened from now on. Faults are used up in the order they were planned.
+func (s *Sim) FailSocket(f SocketFault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f.Times = orDefault(f.Times, 1)
+	s.socketFaults = append(s.socketFaults, &f)
+}
+
+func (s *Sim) takeSocketFault() SocketFault {
+	if len(s.socketFaults) == 0 {
+		return SocketFault{}
+	}
+	f := *s.socketFaults[0]
+	if s.socketFaults[0].Times--; s.socketFaults[0].Times == 0 {
+		s.socketFaults = s.socketFaults[1:]
+	}
+	return f
 }

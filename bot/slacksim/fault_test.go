@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/slack-go/slack"
 	"github.com/slack-go/slack/slackevents"
 	"github.com/slack-go/slack/socketmode"
@@ -365,4 +367,96 @@ func textOf(ev socketmode.Event) string {
 		}
 	}
 	return string(ev.Type)
+}
+
+// plug opens a bare socket, and returns a function that reads the type and reason of the next frame, or "silence" or "end".
+func plug(t *testing.T, b *bench) (*websocket.Conn, func() string) {
+	t.Helper()
+	_, url, err := b.api.StartSocketModeContext(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, _, err := b.sim.SocketDialer().DialContext(t.Context(), url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	pinged := false
+	conn.SetPingHandler(func(string) error { pinged = true; return nil })
+	return conn, func() string {
+		_ = conn.SetReadDeadline(time.Now().Add(time.Minute))
+		var frame struct{ Type, Reason string }
+		err := conn.ReadJSON(&frame)
+		late, ok := errors.AsType[net.Error](err)
+		switch ok = ok && late.Timeout(); {
+		case ok && pinged:
+			return "pings"
+		case ok:
+			return "silence"
+		case err != nil:
+			return "end"
+		}
+		return strings.TrimSpace(frame.Type + " " + frame.Reason)
+	}
+}
+
+func TestFailSocket(t *testing.T) {
+	for name, test := range map[string]struct {
+		fault slacksim.SocketFault
+		want  []string
+	}{
+		"none":       {slacksim.SocketFault{}, []string{"hello", "pings"}},
+		"cut":        {slacksim.SocketFault{Cut: true}, []string{"end"}},
+		"mute":       {slacksim.SocketFault{Mute: true}, []string{"silence"}},
+		"disconnect": {slacksim.SocketFault{Disconnect: "warning"}, []string{"hello", "disconnect warning", "end"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, slacksim.Config{}, func(t *testing.T, b *bench, _ context.Context) {
+				b.sim.FailSocket(test.fault)
+				_, next := plug(t, b)
+				for _, want := range test.want {
+					if got := next(); got != want {
+						t.Errorf("got %q, want %q", got, want)
+					}
+				}
+				if _, next := plug(t, b); next() != "hello" {
+					t.Error("the fault hits a second socket")
+				}
+			})
+		})
+	}
+}
+
+func TestFailSocket_NoClose(t *testing.T) {
+	for _, deaf := range []bool{false, true} {
+		bubble(t, slacksim.Config{}, func(t *testing.T, b *bench, _ context.Context) {
+			b.sim.FailSocket(slacksim.SocketFault{NoClose: deaf})
+			conn, next := plug(t, b)
+			next()
+			err := conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), time.Now().Add(time.Second))
+			if got := next(); err != nil || (got == "end") == deaf {
+				t.Errorf("deaf %v: after a close frame comes %q, %v", deaf, got, err)
+			}
+			if synctest.Wait(); !strings.Contains(string(b.sim.Traffic()), "close received\n1000\n") {
+				t.Error("the close frame is not on record")
+			}
+		})
+	}
+}
+
+func TestWarn(t *testing.T) {
+	bubble(t, slacksim.Config{}, func(t *testing.T, b *bench, _ context.Context) {
+		_, next := plug(t, b)
+		next()
+		b.sim.Warn()
+		if got := next(); got != "disconnect warning" {
+			t.Errorf("got %q, want a warning", got)
+		}
+		if !b.sim.Push([]byte(`{"type":"still"}`)) || next() != "still" {
+			t.Error("a warned socket takes nothing")
+		}
+		if got := next(); got != "end" || b.sim.Push([]byte(`{}`)) {
+			t.Errorf("ten seconds later comes %q", got)
+		}
+	})
 }

@@ -136,6 +136,7 @@ type Sim struct {
 
 	faults         map[string][]*Fault
 	envelopeFaults []*plannedEnvelopeFault
+	socketFaults   []*SocketFault
 	held           []func()
 
 	sockets []*socket

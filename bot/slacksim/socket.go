@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -42,6 +43,7 @@ type socket struct {
 	queue [][]byte // under Sim.mu
 	going bool     // a disconnect was sent: nothing more goes this way
 	life  *time.Timer
+	fault SocketFault
 }
 
 func (sock *socket) cut() {
@@ -105,6 +107,16 @@ func (s *Sim) serveLink(w http.ResponseWriter, r *http.Request) {
 func (s *Sim) join(sock *socket, life time.Duration) {
 	open := len(s.ready())
 	s.sockets = append(s.sockets, sock)
+	sock.fault = s.takeSocketFault()
+	switch {
+	case sock.fault.Cut:
+		sock.going = true
+		sock.cut()
+		return
+	case sock.fault.Mute:
+		sock.going = true
+		return
+	}
 	if open >= maxSockets {
 		s.dismiss(sock, DisconnectTooMany)
 		return
@@ -120,6 +132,9 @@ func (s *Sim) join(sock *socket, life time.Duration) {
 		defer s.mu.Unlock()
 		s.dismiss(sock, DisconnectRefresh)
 	})
+	if sock.fault.Disconnect != "" {
+		s.dismiss(sock, sock.fault.Disconnect)
+	}
 	s.touch()
 }
 
@@ -129,9 +144,7 @@ func (s *Sim) dismiss(sock *socket, reason string) {
 		return
 	}
 	sock.going = true
-	s.send(sock, mustJSON(map[string]any{
-		"type": "disconnect", "reason": reason, "debug_info": map[string]any{"host": "applink-sandbox"},
-	}))
+	s.send(sock, disconnectFrame(reason))
 	time.AfterFunc(closeAfter, sock.cut)
 }
 
@@ -146,6 +159,22 @@ func (s *Sim) Disconnect(reason string) {
 	}
 }
 
+// Warn sends every open socket a warning and cuts it ten seconds later, and lets it take envelopes until then.
+func (s *Sim) Warn() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sock := range s.ready() {
+		s.send(sock, disconnectFrame(DisconnectWarning))
+		time.AfterFunc(closeAfter, sock.cut)
+	}
+}
+
+func disconnectFrame(reason string) []byte {
+	return mustJSON(map[string]any{
+		"type": "disconnect", "reason": reason, "debug_info": map[string]any{"host": "applink-sandbox"},
+	})
+}
+
 // CutSockets closes every connection without a word, as a failing network does.
 func (s *Sim) CutSockets() {
 	s.mu.Lock()
@@ -153,6 +182,19 @@ func (s *Sim) CutSockets() {
 	for _, sock := range s.sockets {
 		sock.cut()
 	}
+}
+
+// Push sends any bytes as a text frame to one socket taken at random, and tells whether there is one. What
+// comes back is in [Sim.Exchanges].
+func (s *Sim) Push(frame []byte) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ready := s.ready()
+	if len(ready) == 0 {
+		return false
+	}
+	s.send(ready[s.rng.IntN(len(ready))], slices.Clone(frame))
+	return true
 }
 
 // Sockets returns how many connections take envelopes now. [Sim.Changed] announces when
@@ -192,6 +234,9 @@ func (s *Sim) write(sock *socket) {
 		case <-sock.gone:
 			return
 		case <-ping.C:
+			if sock.fault.Mute {
+				continue
+			}
 			err = sock.conn.WriteControl(websocket.PingMessage, []byte("Ping from applink-sandbox"), time.Now().Add(writeWait))
 		case <-sock.wake:
 			err = s.flush(sock)
@@ -233,9 +278,18 @@ func (s *Sim) read(sock *socket) {
 		s.sockets = slices.DeleteFunc(s.sockets, func(o *socket) bool { return o == sock })
 		s.touch()
 	}()
+	if sock.fault.NoClose {
+		sock.conn.SetCloseHandler(func(int, string) error { return nil })
+	}
 	for {
 		kind, frame, err := sock.conn.ReadMessage()
 		if err != nil {
+			if end, ok := errors.AsType[*websocket.CloseError](err); ok {
+				s.api.record("close received", []byte(strconv.Itoa(end.Code)))
+			}
+			if sock.fault.NoClose {
+				<-sock.gone
+			}
 			return
 		}
 		s.api.record("frame received", frame)

@@ -59,6 +59,7 @@ func (s *Sim) Traffic() []byte {
 
 // Exchanges returns what crossed the protocol face and the sockets one exchange at a
 // time, oldest first. Each begins with its name and a newline: an API method such as
-// "chat.postMessage", "response_url", "upload", "frame sent" or "frame received".
+// "chat.postMessage", "response_url", "upload", "frame sent", "frame received" or "close received",
+// whose code follows.
 // A test can so except the one exchange that may hold a secret.
 func (s *Sim) Exchanges() [][]byte { return s.api.all() }

@@ -1,8 +1,13 @@
 // Keyturner rotates the access keys of AWS IAM users, with people deciding in Slack.
 //
-//	keyturner run --config FILE     serve until interrupted
+//	keyturner run --config FILE     serve until interrupted; --store and --health ADDRESS, see run --help
 //	keyturner config check FILE     read a configuration and say what it means
+//	keyturner store backup FILE     copy the store to a new file, while keyturner runs or not
+//	keyturner store restore FILE    make the store anew from such a copy
+//	keyturner store check           say whether the store is sound, and what it holds
 //	keyturner version
+//
+// The store commands take --store bolt:PATH, or --config FILE for the store that it names.
 //
 // run takes its tokens from SLACK_APP_TOKEN and SLACK_BOT_TOKEN, or from the files that SLACK_APP_TOKEN_FILE and SLACK_BOT_TOKEN_FILE
 // name, and its AWS credentials from where the AWS SDK looks. SLACK_API_URL and AWS_ENDPOINT_URL point it elsewhere. It logs JSON
@@ -66,19 +71,24 @@ func commands() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 
-	var path string
+	var flags runFlags
 	serve := &cobra.Command{
 		Use:   "run --config FILE",
 		Short: "Serve until interrupted",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), path, cmd.ErrOrStderr()) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), flags, cmd.ErrOrStderr()) },
 	}
-	serve.Flags().StringVar(&path, "config", "", "the configuration `file` (required)")
+	serve.Flags().StringVar(&flags.config, "config", "", "the configuration `file` (required)")
+	serve.Flags().StringVar(&flags.store, "store", "", "the `store`, in place of the configuration's: bolt:PATH, dynamodb:REGION/TABLE or mem")
+	serve.Flags().StringVar(&flags.health, "health", "", "serve /livez and /readyz at this `address`, such as 127.0.0.1:8080")
 	if err := serve.MarkFlagRequired("config"); err != nil {
 		panic(err) // the flag is declared one line above
 	}
 
-	config := &cobra.Command{Use: "config", Short: "Work with a configuration file", Args: cobra.NoArgs}
+	config := &cobra.Command{
+		Use: "config", Short: "Work with a configuration file", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }, // with it, a mistyped command is an error
+	}
 	config.AddCommand(&cobra.Command{
 		Use:   "check FILE",
 		Short: "Read a configuration and say what it means",
@@ -97,14 +107,20 @@ func commands() *cobra.Command {
 		Args:  cobra.NoArgs,
 		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "keyturner", buildVersion()) },
 	}
-	root.AddCommand(serve, config, version)
+	root.AddCommand(serve, config, storeCommands(), version)
 	return root
 }
 
-func serve(ctx context.Context, path string, stderr io.Writer) error {
-	cfg, err := app.Load(path)
+// runFlags are what the command line says beside the configuration.
+type runFlags struct{ config, store, health string }
+
+func serve(ctx context.Context, flags runFlags, stderr io.Writer) error {
+	cfg, err := app.Load(flags.config)
 	if err != nil {
 		return err
+	}
+	if flags.store != "" {
+		cfg.Store = flags.store
 	}
 	appToken, botToken, err := app.Tokens(os.Getenv)
 	if err != nil {
@@ -115,7 +131,9 @@ func serve(ctx context.Context, path string, stderr io.Writer) error {
 		return err
 	}
 	log := slog.New(slog.NewJSONHandler(stderr, nil))
-	a, err := app.New(ctx, app.Options{Config: cfg, AppToken: appToken, BotToken: botToken, SlackURL: slackURL, Logger: log})
+	a, err := app.New(ctx, app.Options{
+		Config: cfg, AppToken: appToken, BotToken: botToken, SlackURL: slackURL, Health: flags.health, Logger: log,
+	})
 	if err != nil {
 		return &failure{err}
 	}

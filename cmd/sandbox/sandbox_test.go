@@ -274,7 +274,8 @@ func TestStory_SlackRefusesTheOwner(t *testing.T) {
 	s := begin(t)
 	s.must(s.requests(s.ctx, ana, "ci-deploy", false))
 	s.offer(carol, "key-approvals", "approve", "ci-deploy")
-	s.w.slack.Fail("conversations.open", slacksim.Fault{Error: "user_disabled"})
+	s.offer(ana, dm, "cancel", "ci-deploy")
+	s.w.slack.Fail("chat.postMessage", slacksim.Fault{Error: "user_disabled"}) // the message that will show the secret
 	s.click(carol, "key-approvals", "approve", "ci-deploy")
 	s.see(dave, "key-approvals", "stuck", "Slack does not deliver")
 	if n := s.changes("CreateAccessKey"); n != 0 {
@@ -292,7 +293,7 @@ func TestStory_SlackRefusesTheSecret(t *testing.T) {
 	s.must(s.requests(s.ctx, ana, "ci-deploy", false))
 	s.offer(carol, "key-approvals", "approve", "ci-deploy")
 	s.offer(ana, dm, "cancel", "ci-deploy")
-	s.w.slack.Fail("chat.postMessage", slacksim.Fault{Error: "messages_tab_disabled"})
+	s.w.slack.Fail("chat.update", slacksim.Fault{Error: "cant_update_message", Times: -1})
 	s.click(carol, "key-approvals", "approve", "ci-deploy")
 	s.see(dave, "key-approvals", "stuck", "did not reach")
 	keys := s.w.account.Keys("ci-deploy")
@@ -301,17 +302,26 @@ func TestStory_SlackRefusesTheSecret(t *testing.T) {
 	}
 }
 
+// TestStory_ALostAnswerToACreationIsASuspect has a bot that may not ask CloudTrail: a person decides what becomes of the key.
 func TestStory_ALostAnswerToACreationIsASuspect(t *testing.T) {
 	t.Parallel()
 	s := begin(t)
+	s.w.aws.Fail("LookupEvents", iamsim.Fault{Code: "AccessDenied", Times: -1})
 	s.must(s.requests(s.ctx, ana, "ci-deploy", false))
 	s.w.aws.Fail("CreateAccessKey", iamsim.Fault{Apply: true, Drop: true})
 	s.click(carol, "key-approvals", "approve", "ci-deploy")
 	s.see(ana, dm, "ci-deploy", "did not succeed")
 	s.w.skip(2 * time.Minute)
-	s.see(dave, "key-approvals", "stuck", s.keyOf("ci-deploy", true).ID)
+	suspect := s.keyOf("ci-deploy", true).ID
+	s.see(dave, "key-approvals", "stuck", suspect)
 	if n := s.changes("CreateAccessKey"); n != 1 {
 		t.Errorf("%d keys were created, want the one whose answer was lost", n)
+	}
+	s.click(dave, "key-approvals", "revoke", "ci-deploy")
+	_, err := s.awaitSecret(s.ctx, ana)
+	s.must(err)
+	if fresh := s.keyOf("ci-deploy", true).ID; fresh == suspect {
+		t.Error("the owner was given the suspect key")
 	}
 }
 

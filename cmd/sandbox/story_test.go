@@ -155,7 +155,7 @@ func (s *story) entries() []rotation.Entry {
 	s.must(err)
 	defer kept.Close()
 	var all []rotation.Entry
-	s.must(kept.Entries(s.ctx, func(e rotation.Entry) error {
+	s.must(kept.Entries(s.ctx, func(_ string, e rotation.Entry) error {
 		all = append(all, e)
 		return nil
 	}))

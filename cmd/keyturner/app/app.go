@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/gorilla/websocket"
 	"github.com/slack-go/slack"
 	"golang.org/x/sync/errgroup"
 
@@ -24,10 +25,16 @@ type Options struct {
 	AppToken string           // xapp-…
 	BotToken string           // xoxb-…
 	SlackURL string           // of the Web API, with a slash at its end; empty: Slack's own
+	Health   string           // address of the health endpoints; empty: none
 	AWS      *aws.Config      // nil: the SDK's usual chain
 	AWSPace  float64          // calls a second that change nothing, in each account; 0: what AWS is known to bear
 	Now      func() time.Time // nil: time.Now
 	Logger   *slog.Logger     // nil: discard
+
+	// These are for running inside a test's own network.
+	Store       store.Closer      // nil: the one that Config names
+	SlackHTTP   http.RoundTripper // nil: http.DefaultTransport
+	SlackDialer *websocket.Dialer // nil: the bot's own
 }
 
 // slackTimeout bounds one call to Slack.
@@ -39,6 +46,7 @@ type App struct {
 	accounts []*awsiam.Account
 	engine   *rotation.Engine
 	bot      *bot.Bot
+	health   string
 	log      *slog.Logger
 }
 
@@ -78,18 +86,21 @@ func New(ctx context.Context, o Options) (*App, error) {
 	}
 
 	slackOptions := []slack.Option{
-		slack.OptionAppLevelToken(o.AppToken), slack.OptionHTTPClient(&http.Client{Timeout: slackTimeout}),
+		slack.OptionAppLevelToken(o.AppToken), slack.OptionHTTPClient(&http.Client{Timeout: slackTimeout, Transport: o.SlackHTTP}),
 	}
 	if o.SlackURL != "" {
 		slackOptions = append(slackOptions, slack.OptionAPIURL(o.SlackURL))
 	}
 	api := slack.New(o.BotToken, slackOptions...)
 
-	kept, err := store.Open(cfg.Store)
+	kept, err := o.open()
 	if err != nil {
 		return nil, err
 	}
-	a := &App{store: kept, accounts: accounts, log: o.Logger}
+	if err := store.Usable(ctx, kept); err != nil {
+		return nil, errors.Join(fmt.Errorf("use the store %s: %w", cfg.Store, err), kept.Close())
+	}
+	a := &App{store: kept, accounts: accounts, health: o.Health, log: o.Logger}
 
 	policy := rotation.Policy{WarnAge: cfg.Policy.WarnAge, MaxAge: cfg.Policy.MaxAge, UnusedAge: cfg.Policy.UnusedAge}
 	people := &bot.People{Slack: api, Approvers: members(cfg.Slack.Approvers), OnCall: members(cfg.Slack.Oncall), Now: o.Now}
@@ -98,6 +109,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	})
 	a.engine, err = rotation.New(rotation.Config{
 		Store:    kept,
+		Shared:   kept.Shared(),
 		Accounts: domain,
 		Hand:     outbox,
 		Policy:   policy,
@@ -112,7 +124,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	})
 	if err == nil {
 		a.bot, err = bot.New(bot.Config{
-			Slack: api, Engine: a.engine, Outbox: outbox, People: people,
+			Slack: api, Engine: a.engine, Outbox: outbox, People: people, Dialer: o.SlackDialer,
 			Approvals: cfg.Slack.ApprovalsChannel, OnCall: cfg.Slack.OncallChannel,
 			Scan: cfg.Schedule.Scan.Next, Digest: cfg.Schedule.Digest.Next, Location: cfg.Timezone,
 			Now: o.Now, Logger: o.Logger,
@@ -122,6 +134,13 @@ func New(ctx context.Context, o Options) (*App, error) {
 		return nil, errors.Join(err, kept.Close())
 	}
 	return a, nil
+}
+
+func (o Options) open() (store.Closer, error) {
+	if o.Store != nil {
+		return o.Store, nil
+	}
+	return store.Config{Logger: o.Logger, AWS: o.AWS}.Open(o.Config.Store)
 }
 
 // Run serves until ctx ends, and returns after what was under way has been carried through. An account that cannot be reached, or
@@ -135,6 +154,9 @@ func (a *App) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.engine.Run(ctx) })
 	g.Go(func() error { return a.bot.Run(ctx) })
+	if a.health != "" {
+		g.Go(func() error { return a.serveHealth(ctx) })
+	}
 	return g.Wait()
 }
 

@@ -27,7 +27,8 @@ import (
 // Config is a configuration that has been checked: every limit documented on its fields holds. Get one from [Load], [Parse] or,
 // for the values of an empty file, [Default].
 type Config struct {
-	// Store says where rotations are kept: "bolt:PATH" for a file, "mem" for memory that is gone after a restart.
+	// Store says where rotations are kept: "bolt:PATH" for a file, "dynamodb:REGION/TABLE" for several replicas, "mem" for memory
+	// that is gone after a restart.
 	// Default "bolt:keyturner.db", relative to the working directory.
 	Store string
 	// Timezone is the zone of the schedules, of the dates of exemptions and of the times shown in Slack. Never nil. Default UTC.
@@ -84,8 +85,8 @@ type Owners struct {
 type Exemption struct {
 	// Reason is shown wherever the finding would have been. Never empty.
 	Reason string
-	// Until is the first moment at which the exemption no longer holds: midnight in Timezone after the date in the file, so
-	// that the date itself is still covered.
+	// Until is the first moment at which the exemption no longer holds: midnight in Timezone after the date in the file, or when
+	// that day begins if its clocks skip midnight, so that the date itself is still covered.
 	Until time.Time
 }
 

@@ -27,6 +27,10 @@ const (
 	memberExample  = "a member's id as in U0123456789, found in the member's profile under Copy member ID"
 )
 
+// dynamoPattern is a region and a table's name
+// (https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/HowItWorks.NamingRulesDataTypes.html).
+var dynamoPattern = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]+/[A-Za-z0-9_.-]{3,255}$`)
+
 func (in *reader) store(root section, cfg *Config) {
 	if _, ok := root.values["store"]; !ok {
 		return
@@ -37,14 +41,16 @@ func (in *reader) store(root section, cfg *Config) {
 	}
 	kind, path, _ := strings.Cut(text, ":")
 	switch {
-	case text == "mem", kind == "bolt" && path != "":
+	case text == "mem", kind == "bolt" && path != "", kind == "dynamodb" && dynamoPattern.MatchString(path):
 		cfg.Store = text
+	case kind == "dynamodb":
+		in.fail(at, "store names no DynamoDB table", "dynamodb:REGION/TABLE, as in dynamodb:eu-central-1/keyturner")
 	case kind == "bolt":
 		in.fail(at, "store names no file", "bolt: and the path, as in "+cfg.Store)
 	case strings.HasPrefix(text, "/"), strings.HasSuffix(text, ".db"):
 		in.fail(at, "store does not say what kind it is", "bolt: before the path, as in "+cfg.Store)
 	default:
-		in.fail(at, "store "+shown(text)+" is of a kind that is not built in", "bolt:PATH, or mem to try things out")
+		in.fail(at, "store "+shown(text)+" is of a kind that is not built in", "bolt:PATH, dynamodb:REGION/TABLE, or mem to try things out")
 	}
 }
 
@@ -289,10 +295,10 @@ func (in *reader) exemptions(root section, cfg *Config) {
 			in.fail(at, "reason has more than 500 characters", reasonExample)
 		}
 		until, at, ok := s.text("until", untilExample, true)
-		date, err := time.ParseInLocation(time.DateOnly, until, cfg.Timezone)
+		date, err := time.Parse(time.DateOnly, until)
 		if ok && err != nil {
 			in.fail(at, "until "+shown(until)+" is not a date", untilExample)
 		}
-		cfg.Exemptions[user] = Exemption{Reason: reason, Until: date.AddDate(0, 0, 1)}
+		cfg.Exemptions[user] = Exemption{Reason: reason, Until: dayAfter(date, cfg.Timezone)}
 	}
 }

@@ -38,7 +38,7 @@ func (c Config) Summary(w io.Writer) error {
 	fmt.Fprintf(&b, "owners     %d by link, the others by the tag %s\n", len(c.Owners.Links), c.Owners.Tag)
 	for _, user := range slices.Sorted(maps.Keys(c.Exemptions)) {
 		e := c.Exemptions[user]
-		fmt.Fprintf(&b, "exempt     %s until the end of %s: %s\n", user, e.Until.AddDate(0, 0, -1).Format(time.DateOnly), e.Reason)
+		fmt.Fprintf(&b, "exempt     %s until the end of %s: %s\n", user, e.Until.Add(-1).Format(time.DateOnly), e.Reason)
 	}
 	for _, warning := range c.warnings(now) {
 		fmt.Fprintf(&b, "warning    %s\n", warning)
@@ -67,7 +67,7 @@ func (c Config) warnings(now time.Time) []string {
 	}
 	if c.Store == "mem" {
 		warn("store mem forgets every rotation at a restart, keys waiting for their deletion included; use bolt: beyond a trial.")
-	} else if path := strings.TrimPrefix(c.Store, "bolt:"); !strings.HasPrefix(path, "/") {
+	} else if path, file := strings.CutPrefix(c.Store, "bolt:"); file && !strings.HasPrefix(path, "/") {
 		warn("store %s is relative to the directory keyturner is started in.", c.Store)
 	}
 	if scan, digest := c.Schedule.Scan.Next(now), c.Schedule.Digest.Next(now); c.Schedule.Digest.Next(digest).Before(scan) {

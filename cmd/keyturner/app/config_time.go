@@ -130,7 +130,7 @@ func parseCron(spec string, zone *time.Location) (Cron, string) {
 	parsed, err := cron.ParseStandard(spec)
 	if err != nil {
 		why := strings.Join(strings.Fields(err.Error()), " ")
-		if credential.MatchString(why) {
+		if mayBeSecret(spec) { // of which why may repeat a part
 			why = "not understood"
 		}
 		return Cron{}, "is not a cron schedule (" + why + ")"
@@ -168,4 +168,16 @@ func days(d time.Duration) string {
 		text = strings.TrimSuffix(text, "0m")
 	}
 	return text
+}
+
+// dayAfter is the first moment in zone after date, which is given in UTC. It is not always midnight: some zones skip that in spring,
+// and Samoa once skipped a day.
+func dayAfter(date time.Time, zone *time.Location) time.Time {
+	next := date.AddDate(0, 0, 1)
+	year, month, day := next.Date()
+	at := time.Date(year, month, day, 0, 0, 0, 0, zone)
+	if year, month, day = at.Date(); time.Date(year, month, day, 0, 0, 0, 0, time.UTC).Before(next) {
+		_, at = at.ZoneBounds() // where midnight is skipped, Date may give a moment before the gap
+	}
+	return at
 }

@@ -317,11 +317,13 @@ var credential = regexp.MustCompile(`(?i)[a-z0-9/+=_-]{32,}|xox[a-z]|xapp`)
 
 // shown quotes a value of the file for an error, unless it could be a secret.
 func shown(value string) string {
-	if len(value) > 64 || credential.MatchString(value) {
+	if mayBeSecret(value) {
 		return fmt.Sprintf("(a value of %d characters)", utf8.RuneCountInString(value))
 	}
 	return fmt.Sprintf("%q", value)
 }
+
+func mayBeSecret(value string) bool { return len(value) > 64 || credential.MatchString(value) }
 
 // nearest is the one of names that a typing mistake would turn into name, or "".
 func nearest(name string, names []string) string {

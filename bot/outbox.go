@@ -138,11 +138,11 @@ const (
 // maxPages bounds how far back a message is looked for.
 const maxPages = 10
 
-// find looks for a message whose post was not answered. The zero Post means that it is not there, or, in a DM or without the scope to
-// read the channel's history, that nobody can tell. What it says is not known.
-func (o *Outbox) find(ctx context.Context, channel string, mark rotation.Post) (rotation.Post, error) {
-	if !strings.HasPrefix(channel, "C") && !strings.HasPrefix(channel, "G") {
-		return rotation.Post{}, nil
+// find looks for a message whose post was not answered. Without one, sure tells whether it certainly is not there; in a DM, and without the
+// scope to read the channel's history, nobody can tell. What a found message says is not known.
+func (o *Outbox) find(ctx context.Context, channel string, mark rotation.Post) (found rotation.Post, sure bool, err error) {
+	if !readable(channel) {
+		return rotation.Post{}, false, nil
 	}
 	q := slack.GetConversationHistoryParameters{
 		ChannelID: channel, Limit: 200, IncludeAllMetadata: true,
@@ -154,23 +154,28 @@ func (o *Outbox) find(ctx context.Context, channel string, mark rotation.Post) (
 			page, err = o.slack.GetConversationHistoryContext(ctx, &q)
 			return err
 		})
-		if rotation.ClassOf(err) == rotation.ClassDenied && err != nil {
-			return rotation.Post{}, nil
+		if err != nil && rotation.ClassOf(err) == rotation.ClassDenied {
+			return rotation.Post{}, false, nil
 		}
 		if err != nil {
-			return rotation.Post{}, err
+			return rotation.Post{}, false, err
 		}
 		for _, m := range page.Messages {
 			if m.Metadata.EventType == nonceEvent && m.Metadata.EventPayload[nonceField] == mark.Nonce {
-				return rotation.Post{Channel: channel, TS: m.Timestamp}, nil
+				return rotation.Post{Channel: channel, TS: m.Timestamp}, true, nil
 			}
 		}
 		if !page.HasMore {
-			break
+			return rotation.Post{}, true, nil
 		}
 		q.Cursor = page.ResponseMetaData.NextCursor
 	}
-	return rotation.Post{}, nil
+	return rotation.Post{}, false, nil
+}
+
+// readable tells whether what stands in a channel may be read: not in a DM, which is named by its member.
+func readable(channel string) bool {
+	return strings.HasPrefix(channel, "C") || strings.HasPrefix(channel, "G")
 }
 
 // clockSkew is how far Slack's clock, which stamps messages, may be behind ours.

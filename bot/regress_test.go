@@ -237,12 +237,47 @@ func TestBot_RetriesDoNotPileUp(t *testing.T) {
 	}
 }
 
+// TestBot_ADigestThatIsNotThereIsPostedUntilItIs has a Slack that is down for a day, and a channel that can be read after each attempt.
+func TestBot_ADigestThatIsNotThereIsPostedUntilItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // on a Saturday
+		var stands atomic.Int32
+		var healthy atomic.Bool
+		b := botOn(t, func(method string, _ url.Values) (string, error) {
+			switch {
+			case method != "chat.postMessage":
+				return taken, nil
+			case !healthy.Load():
+				return "", errors.New("connection reset")
+			}
+			stands.Add(1)
+			return taken, nil
+		})
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- b.keepSchedules(ctx) }()
+		time.Sleep(24 * time.Hour)
+		healthy.Store(true)
+		time.Sleep(5 * time.Minute)
+		synctest.Wait()
+		if n := stands.Load(); n != 1 {
+			t.Errorf("the digest stands there %d times, want once", n)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestBot_ADigestWhoseAnswerIsLostIsPostedThreeTimesAtMost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // on a Saturday
 		var posted atomic.Int32
 		var healthy atomic.Bool
 		b := botOn(t, func(method string, _ url.Values) (string, error) {
-			if method != "chat.postMessage" {
+			switch {
+			case method == "conversations.history":
+				return `{"ok":false,"error":"missing_scope"}`, nil
+			case method != "chat.postMessage":
 				return taken, nil
 			}
 			posted.Add(1)

@@ -112,16 +112,17 @@ func (d *digests) postIfDue(ctx context.Context) error {
 // a mark whose message is looked for before another is posted.
 func (d *digests) post(ctx context.Context, week string, claim rotation.Claim, mark rotation.Post) error {
 	if mark.Nonce != "" {
-		if left := mark.At.Add(settleTime).Sub(d.now()); left > 0 {
-			return &unsettled{min(left, settleTime)}
+		wait := settleWait(d.cfg.OnCall, mark)
+		if left := mark.At.Add(wait).Sub(d.now()); left > 0 {
+			return &unsettled{min(left, wait)}
 		}
-		found, err := d.cfg.Outbox.find(ctx, d.cfg.OnCall, mark)
+		found, sure, err := d.cfg.Outbox.find(ctx, d.cfg.OnCall, mark)
 		switch {
 		case err != nil:
 			return err
 		case found.Known():
 			return d.remember(ctx, claim, "sent "+found.TS)
-		case mark.Tries >= maxUnsure:
+		case !sure && mark.Tries >= maxUnsure:
 			return d.remember(ctx, claim, "given up")
 		}
 	}

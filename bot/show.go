@@ -211,11 +211,21 @@ func (u *unsettled) Error() string {
 }
 
 // settleTime is how long after an attempt whose answer was lost the message is looked for, and where it cannot be looked for, sent again:
-// longer than a call may take. It doubles with each attempt.
+// longer than a call may take. It doubles with each attempt: in a channel up to a short time, since a look tells what came of it, and in
+// a DM up to a long one, since each attempt may be one more message.
 const (
-	settleTime    = 20 * time.Second
-	maxSettleTime = time.Hour
+	settleTime = 20 * time.Second
+	maxSettle  = 2 * time.Minute
+	maxBlind   = time.Hour
 )
+
+func settleWait(channel string, mark rotation.Post) time.Duration {
+	most := maxBlind
+	if readable(channel) {
+		most = maxSettle
+	}
+	return min(settleTime<<min(max(mark.Tries-1, 0), 10), most)
+}
 
 // send posts a message that is not known to stand in Slack.
 //
@@ -226,15 +236,15 @@ const (
 func (b *Bot) send(ctx context.Context, p rotation.Progress, w wanted) error {
 	mark := p.Posts[w.name]
 	if mark.Nonce != "" {
-		wait := min(settleTime<<min(mark.Tries-1, 10), maxSettleTime)
+		wait := settleWait(w.channel, mark)
 		if left := mark.At.Add(wait).Sub(b.now()); left > 0 {
 			return &unsettled{min(left, wait)}
 		}
-		found, err := b.cfg.Outbox.find(ctx, w.channel, mark)
-		if err != nil {
+		found, _, err := b.cfg.Outbox.find(ctx, w.channel, mark)
+		switch {
+		case err != nil:
 			return err
-		}
-		if found.Known() {
+		case found.Known():
 			return b.sent(ctx, p, w, found)
 		}
 	}
@@ -334,14 +344,27 @@ func (b *Bot) removeSecret(ctx context.Context, p rotation.Progress, id string, 
 	return err
 }
 
-// note writes what has been sent or removed, even while the process stops: otherwise it would be sent again.
+// note writes what has been sent or removed, with some patience, and even while the process stops: otherwise it would be sent again.
 func (b *Bot) note(ctx context.Context, id string, fn func(*rotation.Progress)) (rotation.Progress, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteTime)
 	defer cancel()
-	return b.cfg.Engine.Note(ctx, id, fn)
+	for try := 1; ; try++ {
+		p, err := b.cfg.Engine.Note(ctx, id, fn)
+		if err == nil || try == noteTries || ctx.Err() != nil {
+			return p, err
+		}
+		select {
+		case <-ctx.Done():
+			return p, err
+		case <-time.After(time.Second << (try - 1)):
+		}
+	}
 }
 
-const noteTime = 10 * time.Second
+const (
+	noteTime  = 10 * time.Second
+	noteTries = 3
+)
 
 // repair takes up a message that the store does not know of, when somebody clicks in it: its post's answer was lost. A second copy of
 // a message is taken away.

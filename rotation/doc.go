@@ -24,5 +24,16 @@
 // renews the ask (renew); one given on evidence that no longer holds leads back (refute). An owner who loses the new key before
 // anybody used it has two ways out, reissue and abandon.
 //
+// Several processes may work on one store (Config.Shared). Whatever moves a rotation into a working stage writes along who makes its effect;
+// another process makes it only after it has seen for workLease, by its own clock, that nothing changes. So each effect is made once,
+// as long as no process stands still for longer than that in the middle of a call; for one that does, the look before each effect,
+// the compare-and-swap of the outcome and the intent of a creation keep the harm to an effect that is made a second time to no
+// avail, or to a suspect key. What exists once for all processes, the messages and the schedules, is one process's at a time (Lead).
+// No clock is compared with another machine's.
+//
+// The secret's message is posted before there is a key, and filled by an edit. The first sketch posted the secret, and read the
+// conversation back if the answer was lost; so the bot would have had to ask for the right to read DMs, in which secrets stand. An edit can
+// be repeated, and where a secret may stand is known before there is one, so that it can always be deleted.
+//
 // A Rotation carries the Terms it began under, so a changed configuration alters no rotation under way.
 package rotation

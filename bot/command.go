@@ -160,8 +160,9 @@ func (b *Bot) requestKey(ctx context.Context, who caller, choice keyChoice) (rot
 	return rotation.Progress{}, b.recordTurnedAway(ctx, who, "request", &rotation.Refusal{Code: rotation.NotOwner, By: who.member})
 }
 
-// request begins a rotation. When a replay finds one running that the same person asked for, it was begun by the first attempt.
+// request begins a rotation. When a replay finds one that the same person asked for, it was begun by the first attempt.
 func (b *Bot) request(ctx context.Context, who caller, q rotation.Request) (rotation.Progress, error) {
+	q.Once = who.once
 	p, err := b.cfg.Engine.Request(ctx, q)
 	if refusal, ok := errors.AsType[*rotation.Refusal](err); ok && who.replay && refusal.Code == rotation.AlreadyRuns &&
 		refusal.Rotation != nil && refusal.Rotation.Requester == who.member {
@@ -176,12 +177,13 @@ type caller struct {
 	member      rotation.MemberID
 	channel     string
 	responseURL string
+	once        string    // names what they did, however often it is heard
 	accepted    time.Time // when it was recorded what they did; zero: just now
 	replay      bool      // they are answered after a restart: triggers are dead, and it may have been done before
 }
 
 func callerOf(l letter, accepted time.Time) caller {
-	return caller{member: l.Member, channel: l.Channel, responseURL: l.ReplyTo, accepted: accepted}
+	return caller{member: l.Member, channel: l.Channel, responseURL: l.ReplyTo, once: l.ID, accepted: accepted}
 }
 
 // restarted begins an answer to somebody whose modal can not be opened any more.

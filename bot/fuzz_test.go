@@ -21,7 +21,7 @@ import (
 var hostile = []string{
 	"", " ", "status", "hlep", "STATUS now", "\u200b", "<!channel> <@U012ABCDEF> <!subteam^S1> <#C1|x> <https://x.example|here>", "&lt;!here&gt; &amp; &",
 	"<!date^1^{date_short} at {time}|2026-11-23 09:00 UTC>", "`x` ``` *bold* _i_ ~s~", "a\n> quoted\r\n• *Next:* approve", "\u2028\u2029\u0085\v", "\u202egnp.exe",
-	"\xff\xfe\x00", "Über die Maßen ‒ 鍵 🔑", strings.Repeat("<&>", 1000), strings.Repeat("<", 400), strings.Repeat("𝕏", 400), "“quoted”.", "*", "”", "?!.", "x..", "%!s(MISSING)",
+	"\xff\xfe\x00", "Über die Maßen ‒ 鍵 🔑", strings.Repeat("<&>", 1000), strings.Repeat("<", 400), strings.Repeat("𝕏", 400), "“quoted”.", "*", "”", "”.", "?!.", "x..", "%!s(MISSING)",
 }
 
 // FuzzAction clicks a button or a choice of the overflow menu: what is understood is one of the people's moves, and it is what our
@@ -138,8 +138,8 @@ func FuzzCommand(f *testing.F) {
 	})
 }
 
-// FuzzForeignWords shows any words where people and AWS have their own, in the cards of every stage. They mention nobody, and a message
-// is made of the same lines as with plain words.
+// FuzzForeignWords shows any words where people and AWS have their own: in the cards of every stage, the digest, a warning and the
+// message with a secret. They mention nobody, and a message is made of the same lines as with plain words.
 func FuzzForeignWords(f *testing.F) {
 	for i, words := range hostile {
 		f.Add(uint8(i), words, "ci-deploy")
@@ -207,9 +207,23 @@ func with(r rotation.Rotation, words, name string) (rotation.Rotation, view) {
 
 // rendered are the messages in which a rotation's foreign words stand.
 func rendered(r rotation.Rotation, v view) []message {
+	found := survey()
+	for i := range found.Accounts {
+		found.Accounts[i].Name = v.accounts[ci.Account]
+	}
+	for i := range found.Findings {
+		f := &found.Findings[i]
+		f.User.Name = r.User.Name
+		if f.Exempt.Reason != "" && r.Reason != "" {
+			f.Exempt.Reason = r.Reason
+		}
+	}
 	ms := []message{
 		ownerCard(v, r), startedMessage(v, r), statusMessage(v, []rotation.Progress{{Rotation: &r}}),
 		plain(refusalText(v, &rotation.Refusal{Code: rotation.NotNow, User: r.User, Rotation: &r})),
+		digestMessage(v, found, []rotation.Rotation{r}, "2026-W47"),
+		warningMessage(v, rotation.Notice{Key: oldKey, Days: 90, Owner: owner, Created: monday}, r.User),
+		secretMessage(v, r, newKey, rotation.NewSecret("x")),
 	}
 	for _, ask := range r.Asks {
 		ms = append(ms, approvalCard(v, r, ask))

@@ -172,7 +172,7 @@ func (b *Bot) takeUp(ctx context.Context, v rotation.Envelope) {
 	b.counts.add("envelope_replayed")
 	b.log.Info("envelope taken over", "envelope", v.ID, "kind", string(l.Kind))
 	who := callerOf(l, v.At)
-	who.replay = true
+	who.once, who.replay = v.ID, true
 	b.carryOut(ctx, who, l)
 	b.settle(ctx, taken)
 }

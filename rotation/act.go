@@ -13,6 +13,8 @@ import (
 
 // Request begins a rotation, or says with a *Refusal why it cannot. The owner may ask, and so may an approver or on-call for an
 // owner; whoever asks cannot approve.
+//
+// A crash before its write leaves nothing; one after it, a rotation that has begun and that others find by Live, though nobody was told.
 func (e *Engine) Request(ctx context.Context, q Request) (Progress, error) {
 	p, err := e.request(ctx, q)
 	if err != nil {
@@ -41,8 +43,8 @@ func (e *Engine) request(ctx context.Context, q Request) (Progress, error) {
 		if err != nil {
 			return p, fmt.Errorf("read progress of %s: %w", q.User, err)
 		}
-		if r, runs := p.Running(); runs {
-			return p, &Refusal{Code: AlreadyRuns, User: q.User, Rotation: r}
+		if earlier, there := p.inTheWay(q); there {
+			return p, &Refusal{Code: AlreadyRuns, User: q.User, Rotation: earlier}
 		}
 		r, err := Start(q, owner, seen, e.cfg.Terms, e.now())
 		if err != nil {
@@ -58,6 +60,19 @@ func (e *Engine) request(ctx context.Context, q Request) (Progress, error) {
 			return stored, err
 		}
 	}
+}
+
+// inTheWay finds the rotation that runs, or the one that the very same asking has begun, ended or not.
+func (p Progress) inTheWay(q Request) (*Rotation, bool) {
+	if r, runs := p.Running(); runs {
+		return r, true
+	}
+	for _, r := range p.All() {
+		if q.Once != "" && r.Once == q.Once {
+			return &r, true
+		}
+	}
+	return nil, false
 }
 
 func (e *Engine) put(ctx context.Context, p Progress, fresh bool) (Progress, error) {
@@ -107,6 +122,9 @@ func (e *Engine) ApproversFor(owner, requester MemberID) []MemberID {
 
 // Act lets a person cause an event. The reference says which rotation they mean and at which turn they saw it, so that the second
 // of two clicks finds that the first was there. A nil error means that the move is stored; its effect follows.
+//
+// A crash before its write leaves the rotation as it was; one after it, the move with its decision and its entry, whose effect is made by
+// whoever finds it, and which the same click, done again, is told of.
 func (e *Engine) Act(ctx context.Context, ref Ref, on On, by Actor, reason string) (Progress, error) {
 	p, err := e.act(ctx, ref, Event{On: on, By: by, Reason: reason})
 	if err != nil {
@@ -250,7 +268,7 @@ func (e *Engine) followUp(p *Progress, cur *Rotation, ev Event, stepErr error) b
 }
 
 // Receipt notes that the owner has stored the secret; the message that showed it is deleted after that. In place of the turn, the
-// reference says which of the keys issued so far it is about.
+// reference says which of the keys issued so far it is about. A crash after its write leaves the message due to be deleted.
 func (e *Engine) Receipt(ctx context.Context, ref Ref, by Actor) (Progress, error) {
 	p, err := e.update(ctx, ref.UserDoc(), func(p *Progress) error {
 		r, ok := p.Find(ref.ID)
@@ -278,7 +296,8 @@ func (e *Engine) Receipt(ctx context.Context, ref Ref, by Actor) (Progress, erro
 	return p, nil
 }
 
-// refused records a refusal and returns it. If it cannot be recorded, that is said as well.
+// refused records a refusal and returns it. If it cannot be recorded, that is said as well. A crash after its write leaves the entry of a
+// refusal that nobody was told of.
 func (e *Engine) refused(ctx context.Context, user UserRef, id string, entry Entry, cause error) error {
 	entry.At, entry.Outcome = e.now(), "refused"
 	if refusal, ok := errors.AsType[*Refusal](cause); !ok || refusal.Code == Unreachable {

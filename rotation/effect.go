@@ -131,7 +131,8 @@ func (e *Engine) settleCreate(ctx context.Context, r Rotation, seen Evidence) (E
 	}}, nil
 }
 
-// intend writes what the user has before a key is created, and where its secret will be shown.
+// intend writes what the user has before a key is created, and where its secret will be shown. A crash after it leaves an intent that
+// may or may not have been carried out, which settleCreate finds out.
 func (e *Engine) intend(ctx context.Context, r Rotation, seen Evidence, post Post) error {
 	_, err := e.onWork(ctx, r, func(p *Progress, cur *Rotation) error {
 		cur.Intent = &Intent{At: e.now(), Known: seen.IDs()}

@@ -504,7 +504,8 @@ func (e *Engine) update(ctx context.Context, id string, fn func(*Progress) error
 	return p, err
 }
 
-// change reads, changes and replaces one document until nobody else came between. The error of fn ends it.
+// change reads, changes and replaces one document until nobody else came between. The error of fn ends it. A write is whole or is not
+// there; what a crash after it leaves stands with each who calls this.
 func (e *Engine) change(ctx context.Context, id string, fn func(*Progress) error) (Progress, error) {
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		p, err := e.cfg.Store.Get(ctx, id)

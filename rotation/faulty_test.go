@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ type faulty struct {
 	fate    func(method string) fate // nil: all goes well
 	crashed bool
 	died    chan struct{} // closed then
+	cut     atomic.Bool   // nothing is reached for some time
 }
 
 func newFaulty(to rotation.Store, next func(method string) fate) *faulty {
@@ -53,8 +55,11 @@ var (
 func (f *faulty) decide(method string) (fate, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.crashed {
+	switch {
+	case f.crashed:
 		return fate{}, errCrash
+	case f.cut.Load() && slices.Contains(storeWrites(), method):
+		return fate{}, errLost
 	}
 	if f.fate == nil {
 		return fate{}, nil
@@ -94,8 +99,11 @@ func (f *faulty) write(method string, do func() error) error {
 }
 
 func (f *faulty) read(do func() error) error {
-	if f.dead() {
+	switch {
+	case f.dead():
 		return errCrash
+	case f.cut.Load():
+		return errLost
 	}
 	return do()
 }

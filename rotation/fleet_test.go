@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,6 +40,7 @@ type fleet struct {
 	chaos     bool                              // processes that died come back
 	lag       *rand.Rand                        // Live lags behind
 	lived     map[string]uint64                 // what it told last
+	leap      atomic.Int64                      // how far the processes' clocks are ahead
 	delivered int                               // envelopes
 	digests   int                               // times that the digest was sent
 	recorded  map[string]map[int]rotation.Entry // what was filed, by document and number
@@ -94,6 +96,7 @@ func (f *fleet) start() *process {
 	to := line{p, f.cloud, f.hand}
 	engine, err := rotation.New(rotation.Config{
 		Store: p.store, Hand: to, Terms: quick, Shared: f.shared,
+		Now:      func() time.Time { return time.Now().Add(time.Duration(f.leap.Load())) },
 		Accounts: []rotation.Account{{ID: account, Name: "acme", IAM: to}},
 		Policy:   rotation.Policy{WarnAge: 75 * 24 * time.Hour, MaxAge: 90 * 24 * time.Hour, UnusedAge: 45 * 24 * time.Hour},
 		Owners:   rotation.Owners{Tag: "slack-user-id"}, Approvers: []rotation.MemberID{carol, dave},
@@ -441,7 +444,7 @@ func (f *fleet) invariants() {
 	working := slices.ContainsFunc(keys, func(k rotation.Key) bool {
 		return k.Status == rotation.Active && (k.ID == f.old || !f.cloud.byBot(k.ID) || f.hand.given[k.ID] > 0)
 	})
-	if !working && !f.way.retires {
+	if !working && !f.way.retires && f.cloud.user.ID == r.UserID {
 		f.t.Errorf("the owner has no working key: %+v", keys)
 	}
 	f.hand.mu.Lock()

@@ -22,8 +22,9 @@ func TestGates(t *testing.T) {
 	}
 	see := func(keys ...Key) Evidence { return Evidence{At: noon, UserID: "AIDA", Keys: keys} }
 	replace := Rotation{Kind: Replace, UserID: "AIDA", Old: "OLD", New: "NEW", Terms: Terms{Quiet: day}, Idle: used(9 * day)}
-	beforeNew, retire := replace, replace
+	beforeNew, retire, suspected := replace, replace, replace
 	beforeNew.New = ""
+	suspected.New, suspected.Failure = "", Failure{At: Creating, Class: ClassSuspect, Key: "SUSPECT"}
 	retire.Kind, retire.New = Retire, ""
 	quietOld, freshNew := key("OLD", Active, 400*day, used(2*day)), key("NEW", Active, 3*day, used(time.Hour))
 	idleOld := key("OLD", Inactive, 400*day, used(9*day))
@@ -72,6 +73,19 @@ func TestGates(t *testing.T) {
 		{"the new key is gone already", newUnused, replace, see(quietOld), nil},
 		{"the new key is used", newUnused, replace, see(quietOld, freshNew), []BlockCode{NewUsed}},
 		{"its use is unknown", newUnused, replace, see(quietOld, key("NEW", Active, day, LastUse{})), []BlockCode{NewUnknown}},
+
+		{"nobody used the suspect", suspectUnused, suspected, see(quietOld, key("SUSPECT", Active, 0, never)), nil},
+		{"the suspect is gone already", suspectUnused, suspected, see(quietOld), nil},
+		{"somebody uses the suspect", suspectUnused, suspected, see(quietOld, key("SUSPECT", Active, 0, used(0))), []BlockCode{NewUsed}},
+		{"the suspect's use is unknown", suspectUnused, suspected, see(quietOld, key("SUSPECT", Active, 0, LastUse{})), []BlockCode{NewUnknown}},
+		{"the suspect of another user", suspectUnused, suspected, Evidence{At: noon, UserID: "AIDA2"}, []BlockCode{UserReplaced}},
+		{"no evidence of the suspect", suspectUnused, suspected, Evidence{}, []BlockCode{UserReplaced}},
+		{"the suspect works", suspectActive, suspected, see(quietOld, key("SUSPECT", Active, 0, never)), nil},
+		{"the suspect is inactive", suspectActive, suspected, see(quietOld, key("SUSPECT", Inactive, 0, never)), []BlockCode{NewInactive}},
+		{"there is no suspect", suspectActive, suspected, see(quietOld), []BlockCode{NewGone}},
+		{"a third key beside the suspect", suspectActive, suspected, see(quietOld, key("SUSPECT", Active, 0, never), freshNew), []BlockCode{ExtraKey}},
+		{"the old key is gone, the suspect is there", suspectActive, suspected, see(key("SUSPECT", Active, 0, never)), []BlockCode{OldGone}},
+		{"a working suspect of another user", suspectActive, suspected, Evidence{At: noon, UserID: "AIDA2", Keys: []Key{quietOld}}, []BlockCode{UserReplaced}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

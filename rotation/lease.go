@@ -68,13 +68,13 @@ func (e *Engine) lead(ctx context.Context, name string) (tenure, error) {
 			seen, since = cur, time.Now()
 		}
 		if err == nil && (cur.Holder == "" || cur.Holder == e.id || time.Since(since) >= leaseTime) || errors.Is(err, ErrNotFound) {
-			began := time.Now()
-			taken, err := e.cfg.Store.Claim(ctx, Claim{Name: name, Rev: cur.Rev, Holder: e.id})
-			if err == nil {
+			t := tenure{since: time.Now()}
+			t.claim, err = e.cfg.Store.Claim(ctx, Claim{Name: name, Rev: cur.Rev, Holder: e.id})
+			switch {
+			case err == nil && time.Now().Before(t.ends()): // or the answer took so long that another one may have it already
 				e.log.Info("leads", "claim", name)
-				return tenure{taken, began}, nil
-			}
-			if !errors.Is(err, ErrConflict) {
+				return t, nil
+			case err != nil && !errors.Is(err, ErrConflict):
 				e.log.Error("take the lead", "claim", name, "err", err)
 			}
 		}

@@ -30,11 +30,14 @@ func (b *bench) retire() {
 	}
 }
 
-func code(err error) rotation.Code {
+func code(err error) rotation.Code { return refusal(err).Code }
+
+// refusal is what err refuses; the zero value if it refuses nothing.
+func refusal(err error) rotation.Refusal {
 	if refusal, ok := errors.AsType[*rotation.Refusal](err); ok {
-		return refusal.Code
+		return *refusal
 	}
-	return ""
+	return rotation.Refusal{}
 }
 
 func TestEngine_ADiscardThatWasDeniedOnceStillEnds(t *testing.T) {
@@ -380,4 +383,28 @@ func TestStart_OfTwoActiveKeysTheOlderGoesFirst(t *testing.T) {
 			t.Errorf("the older one: got %s of %s for %s, %v", r.Kind, r.New, r.Old, err)
 		}
 	}
+}
+
+// TestEngine_TheSameAskingBeginsOnce asks, ends what it has begun, and hears the very same asking again.
+func TestEngine_TheSameAskingBeginsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		defer func() { b.stop() }()
+		ask := rotation.Request{User: ci, By: rotation.Actor{Member: owner}, Once: "envelope-1"}
+		p, err := b.engine.Request(t.Context(), ask)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := b.engine.Act(t.Context(), p.Rotation.Ref(), rotation.Cancel, rotation.Actor{Member: owner}, ""); err != nil {
+			t.Fatal(err)
+		}
+		_, err = b.engine.Request(t.Context(), ask)
+		if refusal, ok := errors.AsType[*rotation.Refusal](err); !ok || refusal.Code != rotation.AlreadyRuns || refusal.Rotation.ID != p.Rotation.ID {
+			t.Errorf("the same asking again: %v, want to be told of %s", err, p.Rotation.ID)
+		}
+		ask.Once = "envelope-2"
+		if again, err := b.engine.Request(t.Context(), ask); err != nil || again.Rotation.ID == p.Rotation.ID {
+			t.Errorf("another asking: %v, want a second rotation", err)
+		}
+	})
 }

@@ -39,6 +39,7 @@ type Rotation struct {
 	Owner     MemberID
 	Requester MemberID
 	Reason    string // the requester's, as typed
+	Once      string // names the asking
 	Old       KeyID
 	New       KeyID // empty until created or adopted
 	Terms     Terms

@@ -9,6 +9,7 @@ type Request struct {
 	Retire bool
 	By     Actor
 	Reason string
+	Once   string // names the asking: the same one, heard again, begins no second rotation; empty: it is heard once
 }
 
 // Start decides how a rotation of these keys begins, or why it cannot. It is pure: nothing in AWS has changed when it returns.
@@ -19,7 +20,7 @@ type Request struct {
 //   - A key to retire: ask for its deactivation, or, if it is inactive already, begin its grace.
 func Start(q Request, owner MemberID, e Evidence, terms Terms, now time.Time) (Rotation, error) {
 	r := Rotation{
-		User: q.User, UserID: e.UserID, Owner: owner, Requester: q.By.Member, Reason: clipTo(q.Reason, maxReason),
+		User: q.User, UserID: e.UserID, Owner: owner, Requester: q.By.Member, Reason: clipTo(q.Reason, maxReason), Once: q.Once,
 		Terms: terms, Begun: now, Since: now, Turn: 1,
 	}
 	key, err := q.choose(e)

@@ -103,7 +103,8 @@ func (p Progress) expects(f Finding) bool {
 }
 
 // warn writes what the survey found into the users' progress: a document for each user with a finding, so that a button can name it,
-// and the warning that an owner is owed.
+// and the warning that an owner is owed. A crash between two of its writes leaves some users warned; the next survey warns the others,
+// and none twice.
 func (e *Engine) warn(ctx context.Context, s Survey) error {
 	var errs []error
 	for _, f := range s.Findings {

@@ -74,7 +74,8 @@ func (e *Engine) Live(ctx context.Context, fn func(Progress) error) error {
 	})
 }
 
-// Note changes what is kept about messages: fn may alter Posts, Owed, Notices and Handovers and nothing else. It tells no listener.
+// Note changes what is kept about messages: fn may alter Posts, Owed, Notices and Handovers and nothing else. It tells no listener. A
+// crash before its write leaves unsaid what was sent or removed: it is looked for, or done again.
 func (e *Engine) Note(ctx context.Context, id string, fn func(*Progress)) (Progress, error) {
 	return e.change(ctx, id, func(p *Progress) error {
 		fn(p)
@@ -82,7 +83,8 @@ func (e *Engine) Note(ctx context.Context, id string, fn func(*Progress)) (Progr
 	})
 }
 
-// Keep stores what Note would alter, if nobody has changed the document since it was read as p. ErrConflict: somebody has.
+// Keep stores what Note would alter, if nobody has changed the document since it was read as p. ErrConflict: somebody has. A crash after
+// it leaves what it says: of a message that is about to be sent, its mark.
 func (e *Engine) Keep(ctx context.Context, p Progress) (Progress, error) {
 	stored, err := e.replace(ctx, p)
 	if err != nil {
@@ -124,12 +126,14 @@ func (e *Engine) Holder() string { return e.id }
 // Shared tells whether other processes may work on the same store.
 func (e *Engine) Shared() bool { return e.cfg.Shared }
 
-// Accept, Settle, Waiting and Forget are the store's.
+// Accept is the store's. A crash after it leaves an envelope that another process finds waiting, acknowledged or not; one before it, what
+// Slack delivers again.
 func (e *Engine) Accept(ctx context.Context, v Envelope) (Envelope, error) {
 	return e.cfg.Store.Accept(ctx, v)
 }
 
-// Settle is the store's.
+// Settle is the store's. A crash before it leaves an envelope that is worked again: a click then finds that its turn is over, and a
+// request that its rotation runs already, unless that has ended meanwhile.
 func (e *Engine) Settle(ctx context.Context, v Envelope) (Envelope, error) {
 	return e.cfg.Store.Settle(ctx, v)
 }
@@ -139,7 +143,7 @@ func (e *Engine) Waiting(ctx context.Context, fn func(Envelope) error) error {
 	return e.cfg.Store.Waiting(ctx, fn)
 }
 
-// Forget is the store's.
+// Forget is the store's. A crash within it leaves some that are dropped the next time.
 func (e *Engine) Forget(ctx context.Context, before time.Time) error {
 	return e.cfg.Store.Forget(ctx, before)
 }

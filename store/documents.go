@@ -114,7 +114,7 @@ func (d documents) Record(ctx context.Context, key string, e rotation.Entry) err
 	if err == nil {
 		err = d.back.put(ctx, entryKind, doc)
 	}
-	if err != nil { // it is kept already
+	if err != nil && !errors.Is(err, rotation.ErrConflict) { // it is kept already
 		return fmt.Errorf("record entry %.100q of %q: %w", key, e.Action, err)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -17,6 +18,11 @@ func SetFresh(t testing.TB, d time.Duration) {
 	was := fresh
 	fresh = d
 	t.Cleanup(func() { fresh = was })
+}
+
+// Drop removes an envelope that is still at rev.
+func Drop(ctx context.Context, s rotation.Store, id string, rev uint64) error {
+	return s.(interface{ contents() documents }).contents().back.drop(ctx, inboxKind, []document{{key: id, rev: rev}})
 }
 
 // Break makes every change of a Mem or a Bolt fail from now on, before or after it is committed, until mend is called.

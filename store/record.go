@@ -43,6 +43,7 @@ type (
 		UserID    string            `json:"user_id,omitzero"`
 		Owner     rotation.MemberID `json:"owner,omitzero"`
 		Requester rotation.MemberID `json:"requester,omitzero"`
+		Once      string            `json:"once,omitzero"`
 		Reason    string            `json:"reason,omitzero"`
 		Old       rotation.KeyID    `json:"old,omitzero"`
 		New       rotation.KeyID    `json:"new,omitzero"`

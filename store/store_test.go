@@ -1,12 +1,14 @@
 package store_test
 
 import (
+	"errors"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/keyturner/keyturner/rotation"
 	"github.com/keyturner/keyturner/store"
+	"github.com/keyturner/keyturner/store/dynalitetest"
 	"github.com/keyturner/keyturner/store/storetest"
 )
 
@@ -49,6 +51,44 @@ func breakable(open func(*testing.T) rotation.Store) func(*testing.T) (rotation.
 	return func(t *testing.T) (rotation.Store, storetest.Broken) {
 		s := open(t)
 		return s, func(applied bool) func() { return store.Break(s, applied) }
+	}
+}
+
+// TestDrop: who forgets does not remove what somebody has changed since it was read.
+func TestDrop(t *testing.T) {
+	for name, open := range map[string]func(*testing.T) store.Closer{
+		"mem":  func(*testing.T) store.Closer { return store.NewMem() },
+		"bolt": func(t *testing.T) store.Closer { return openBolt(t, filepath.Join(t.TempDir(), "keyturner.db")) },
+		"dynamodb": func(t *testing.T) store.Closer {
+			endpoint := dynalitetest.Start(t)
+			return openTable(t, endpoint, newTable(t, endpoint))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := open(t)
+			v, err := s.Accept(t.Context(), rotation.Envelope{ID: "e", Done: true})
+			if err == nil {
+				v.Done = false
+				_, err = s.Settle(t.Context(), v)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := store.Drop(t.Context(), s, "e", 1); err != nil {
+				t.Errorf("drop what was changed: %v", err)
+			}
+			if _, err := s.Accept(t.Context(), rotation.Envelope{ID: "e"}); !errors.Is(err, rotation.ErrConflict) {
+				t.Errorf("what was changed is gone: %v", err)
+			}
+			for range 2 { // the second finds nothing
+				if err := store.Drop(t.Context(), s, "e", 2); err != nil {
+					t.Errorf("drop: %v", err)
+				}
+			}
+			if _, err := s.Accept(t.Context(), rotation.Envelope{ID: "e"}); err != nil {
+				t.Errorf("it is still there: %v", err)
+			}
+		})
 	}
 }
 

@@ -1,0 +1,202 @@
+package rotation_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyturner/keyturner/rotation"
+)
+
+// TestEngines_WaitingIsNoDeath has Slack ask for so much patience that the process with the secret waits longer than the lease before it
+// tries again: the other one leaves it to it, and shows meanwhile that it waits.
+func TestEngines_WaitingIsNoDeath(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, ways()[0], 2)
+		left := 6
+		f.fate = func(_ *process, method string) fate {
+			if method != "HandOver" || left == 0 {
+				return fate{}
+			}
+			left--
+			return fate{fails: true, err: refusedCall(method, rotation.ClassThrottled)}
+		}
+		f.start()
+		f.start()
+		f.until(rotation.Delivering)
+		if r, p := f.rotation(), f.progress(); r.Retry.Attempts == 0 || !p.Owed {
+			t.Errorf("after a failed attempt %+v, owed %v: nobody would show it", r.Retry, p.Owed)
+		}
+		f.play()
+		if r := f.rotation(); len(f.takes) > 0 || r.Issued != 1 || left > 0 {
+			t.Errorf("taken over: %+v, %d keys issued, %d attempts left", f.takes, r.Issued, left)
+		}
+	})
+}
+
+// TestEngines_ACutProcessForgetsItsSecret cuts a process off from the store just after it has made a key. The other one revokes that key and
+// tries to make another one; when the first comes back, it must not take the revoked one for it.
+func TestEngines_ACutProcessForgetsItsSecret(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, ways()[0], 2)
+		created := 0
+		f.fate = func(p *process, method string) fate {
+			if method != "CreateKey" {
+				return fate{}
+			}
+			switch created++; {
+			case created == 1:
+				return fate{after: func() { p.store.cut.Store(true) }}
+			case created < 7: // the other one gets none for some time, and lets go of it in between
+				return fate{fails: true, err: refusedCall(method, rotation.ClassThrottled)}
+			}
+			return fate{}
+		}
+		a := f.start()
+		f.start()
+		f.until(rotation.Creating)
+		f.pick = func(int) int { return 1 }
+		for created < 3 {
+			time.Sleep(time.Second)
+			synctest.Wait()
+		}
+		if n, _ := a.SecretsHeld(); n != 1 {
+			t.Fatalf("the process that is cut off holds %d secrets", n)
+		}
+		a.store.cut.Store(false)
+		time.Sleep(2 * rotation.SharedTick)
+		synctest.Wait()
+		if _, n := a.SecretsHeld(); n != 0 {
+			t.Errorf("it still remembers %d secrets", n)
+		}
+		f.pick = nil
+		f.play()
+		if r := f.rotation(); len(f.hand.given) != 1 || f.hand.given[r.New] != 1 {
+			t.Errorf("shown: %v, want the secret of %s alone", f.hand.given, r.New)
+		}
+	})
+}
+
+// TestEngines_AHaltedProcessUndoesNothingOfAnothers has a process hear very late that its creation was not carried out. Another one has
+// meanwhile begun a creation of its own, of which it does not know the outcome yet.
+func TestEngines_AHaltedProcessUndoesNothingOfAnothers(t *testing.T) {
+	tests := []struct {
+		name string
+		late fate
+	}{
+		{"throttled", fate{fails: true, err: refusedCall("CreateKey", rotation.ClassThrottled)}},
+		{"denied", fate{fails: true, err: refusedCall("CreateKey", rotation.ClassDenied)}},
+		{"by the quota", fate{fails: true, err: refusedCall("CreateKey", rotation.ClassQuota)}},
+		{"lost", fate{fails: true}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, ways()[0], 2)
+				created := 0
+				f.fate = func(p *process, method string) fate {
+					if method != "CreateKey" {
+						return fate{}
+					}
+					switch created++; created {
+					case 1:
+						f.halted[p] = true
+						late := test.late
+						late.before = func() { time.Sleep(rotation.WorkLease + 10*time.Second) }
+						return late
+					case 2:
+						return fate{fails: true, applied: true}
+					}
+					return fate{}
+				}
+				f.start()
+				f.start()
+				f.play()
+				r := f.rotation()
+				stuck := slices.ContainsFunc(r.Asks, func(a rotation.Ask) bool { return a.Stage == rotation.Stuck })
+				if stuck || r.Issued != 2 || f.cloud.count("create") != 2 {
+					t.Errorf("%d keys issued, %v, asks %+v: the other one's creation should have been found out", r.Issued, f.cloud.changes, r.Asks)
+				}
+			})
+		})
+	}
+}
+
+// TestEngines_LiveAgain has a second rotation of the same user begin after the first has ended and its document was at rest.
+func TestEngines_LiveAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, ways()[0], 2)
+		f.start()
+		f.start()
+		for range 2 {
+			for range 100 {
+				time.Sleep(pace)
+				synctest.Wait()
+				f.bot()
+				if p := f.progress(); p.Rotation != nil && p.Rotation.Ended() && !p.Live() {
+					break
+				}
+				f.people()
+			}
+			f.cloud.use(f.rotation().New)
+			time.Sleep(time.Hour)
+			f.old = f.rotation().New
+			f.click(owner, "request")
+			f.click(carol, rotation.Approve)
+			f.until(rotation.Switching)
+		}
+		f.play()
+		if r := f.rotation(); r.ID != ci.ID()+"-3" {
+			t.Errorf("the last rotation is %s, want the third", r.ID)
+		}
+	})
+}
+
+// TestEngine_ALeapOfTheClock has the clock of the configuration leap ahead, as in the sandbox: what falls due by it happens at once.
+func TestEngine_ALeapOfTheClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, ways()[0], 1)
+		p := f.start()
+		f.until(rotation.Grace)
+		f.leap.Store(int64(quick.Grace))
+		p.Wake()
+		synctest.Wait()
+		if r := f.rotation(); r.Stage != rotation.Expiring {
+			t.Errorf("at %s, want %s at once", r.Stage, rotation.Expiring)
+		}
+		f.play()
+	})
+}
+
+// TestEngine_AReceiptIsDueUntilItsMessageIsGone: whoever shows what is stored hears of it again and again.
+func TestEngine_AReceiptIsDueUntilItsMessageIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, ways()[0], 1)
+		p := f.start()
+		defer f.stop()
+		f.until(rotation.Switching)
+		r := f.rotation()
+		if _, err := p.Receipt(t.Context(), rotation.Ref{ID: r.ID, Turn: r.Issued}, rotation.Actor{Member: owner}); err != nil {
+			t.Fatal(err)
+		}
+		changed := func() bool {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			ids, err := p.Changed(ctx)
+			return err == nil && slices.Contains(ids, ci.ID())
+		}
+		for i := range 3 {
+			if !changed() {
+				t.Fatalf("after %d times nobody hears any more of the message that is due", i)
+			}
+		}
+		f.bot()
+		for changed() { // the last of it
+		}
+		if h := f.rotation().Handover; !h.Gone {
+			t.Errorf("hand-over: %+v", h)
+		}
+	})
+}

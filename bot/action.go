@@ -54,10 +54,16 @@ func (b *Bot) move(ctx context.Context, who caller, ev rotation.Event, ref rotat
 		return nil
 	}
 	_, err := b.cfg.Engine.Act(ctx, ref, ev.On, ev.By, ev.Reason)
-	if refusal, ok := errors.AsType[*rotation.Refusal](err); ok && who.replay && refusal.Code == rotation.Decided && refusal.By == who.member {
+	refusal, ok := errors.AsType[*rotation.Refusal](err)
+	if ok && who.replay && refusal.Code == rotation.Decided && refusal.By == who.member && refusal.Rotation != nil && closedBy(*refusal.Rotation, ref.Turn, ev.On) {
 		return nil
 	}
 	return err
+}
+
+// closedBy tells whether the ask of a turn was ended by that very move.
+func closedBy(r rotation.Rotation, turn int, on rotation.On) bool {
+	return slices.ContainsFunc(r.Asks, func(a rotation.Ask) bool { return a.Turn == turn && a.Closed == string(on) })
 }
 
 // moved tells whether the trail has the move, by the same person, since what they did was accepted.

@@ -19,5 +19,14 @@
 // A click carries the rotation and the turn at which it was shown, and nothing else. Who may do what is looked up when they click.
 // Every click is answered: by the edited card if it did something, and by a reply that only the clicker sees if it did not.
 //
-// The socket's reader acknowledges and dispatches; it never calls out.
+// Two sockets are held open, each supervised by itself: the next connection is opened before a warned one is left, failures are waited
+// out with growing pauses, and what only a person can mend ends Run. The library's own client is not used, since it dials again within
+// milliseconds whatever the reason, and cannot tell whether an acknowledgement was written. A socket's reader dispatches, answers pings,
+// and never calls out.
+//
+// What asks for something is recorded in the store, then acknowledged, then worked, then settled. Only what the work needs is recorded,
+// nothing of the message that was clicked, and nothing of it stays when it is settled. A second delivery is recognised by its id. What a
+// process leaves when it dies is taken over, by the next one at its start, or by another one when it has seen it unchanged for some minutes; so
+// all work is such that doing it again does no harm, and a replay of what was done looks like success. If the store does not answer in time,
+// the person is told that nothing is recorded, and it is not worked even if it turns out to be.
 package bot

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -108,16 +110,28 @@ func (a *account) CreateKey(context.Context, string) (rotation.Key, rotation.Sec
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.created++
-	k := rotation.Key{ID: "AKIAJQRSTUVW2EXA9K4M", Status: rotation.Active, Created: time.Now(), LastUse: rotation.LastUse{State: rotation.NeverUsed}}
+	k := rotation.Key{ID: rotation.KeyID(fmt.Sprintf("AKIAJQRSTUVW2EXA9K%02d", a.created)), Status: rotation.Active, Created: time.Now(), LastUse: rotation.LastUse{State: rotation.NeverUsed}}
 	a.keys = append(a.keys, k)
 	return k, rotation.NewSecret("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"), nil
 }
 
-func (a *account) SetStatus(context.Context, string, rotation.KeyID, rotation.Status) error {
-	return noCall
+func (a *account) SetStatus(_ context.Context, _ string, id rotation.KeyID, to rotation.Status) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range a.keys {
+		if a.keys[i].ID == id {
+			a.keys[i].Status = to
+		}
+	}
+	return nil
 }
 
-func (a *account) DeleteKey(_ context.Context, _ string, id rotation.KeyID) error { return noCall }
+func (a *account) DeleteKey(_ context.Context, _ string, id rotation.KeyID) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.keys = slices.DeleteFunc(a.keys, func(k rotation.Key) bool { return k.ID == id })
+	return nil
+}
 
 // process is one run of the bot and its engine. A hook may end it at any call that it makes: from then on nothing of it has any effect.
 type process struct {
@@ -342,6 +356,21 @@ func (w *world) requested() {
 	p.end()
 	if _, ok := w.card(); !ok {
 		w.t.Fatalf("no card in the approvals channel:\n%s", p.wrote.String())
+	}
+}
+
+// switching leads a rotation to where the owner has the new key.
+func (w *world) switching() {
+	w.t.Helper()
+	w.requested()
+	p := w.boot()
+	if err := w.alice.Click(w.t.Context(), approve()); err != nil {
+		w.t.Fatal(err)
+	}
+	time.Sleep(time.Minute)
+	p.end()
+	if r, ok := w.progress().Running(); !ok || r.Stage != rotation.Switching {
+		w.t.Fatalf("the rotation is at %v:\n%s", r, p.wrote.String())
 	}
 }
 

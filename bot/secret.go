@@ -63,7 +63,7 @@ func receiptMessage(r rotation.Rotation) message {
 
 // overtakenReceipt is what the receipt's message says once a later key has been issued.
 func overtakenReceipt() message {
-	return plain("The key that was shown here is revoked, and so its secret is of no use. Another key was issued.")
+	return plain("The key that was shown here is revoked, and so its secret is of no use.")
 }
 
 // removedSecret takes the place of a secret in a message that cannot be deleted.

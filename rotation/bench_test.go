@@ -155,13 +155,18 @@ func (b *bench) tidy() {
 
 // play lets people and engines go on until the rotation has ended, and checks the invariants after every step.
 func (b *bench) play() {
+	step := time.Minute
 	for range 2000 {
-		time.Sleep(time.Minute)
+		time.Sleep(step)
 		synctest.Wait()
 		b.restart()
 		b.check()
-		if r := b.rotation(); r != nil && r.Ended() || b.t.Failed() {
+		r := b.rotation()
+		if r != nil && r.Ended() || b.t.Failed() {
 			break
+		}
+		if step = time.Minute; r != nil && r.Stage == rotation.Grace {
+			step = 10 * time.Minute // nobody does anything
 		}
 		b.people()
 	}

@@ -47,8 +47,9 @@ func (l lagging) Live(ctx context.Context, fn func(string, uint64) error) error 
 // each of which may die at any time and come back, until it lets them be: the invariants hold all along, and the rotation comes to
 // its end. The number is the seed.
 func TestEngines_Chaos(t *testing.T) {
+	t.Parallel()
 	all := ways()
-	for seed := range uint64(200) {
+	for seed := range uint64(120) {
 		w := all[int(seed)%len(all)]
 		t.Run(fmt.Sprintf("%d %s", seed, w.name), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

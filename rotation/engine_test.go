@@ -30,6 +30,7 @@ func TestEngine_AWholeRotation(t *testing.T) {
 // TestEngine_ACrashAtEveryWrite kills the process at each of its writes in turn, with the write carried out and not, and lets another
 // one go on from what is stored.
 func TestEngine_ACrashAtEveryWrite(t *testing.T) {
+	t.Parallel()
 	const writes = 24 // a whole rotation makes fewer
 	reached := 0
 	for n := 1; n <= writes; n++ {
@@ -56,6 +57,7 @@ func TestEngine_ACrashAtEveryWrite(t *testing.T) {
 
 // TestEngine_FaultPairs spoils each call to AWS in each way, once carried out and once not.
 func TestEngine_FaultPairs(t *testing.T) {
+	t.Parallel()
 	faults := map[string]iamsim.Fault{
 		"cut": {Drop: true}, "throttled": {Code: "Throttling", Times: 20}, "failing": {Code: "ServiceFailure", Times: 20},
 		"truncated": {Truncate: true}, "denied": {Code: "AccessDenied"},

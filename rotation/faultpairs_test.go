@@ -9,14 +9,13 @@ import (
 	"github.com/keyturner/keyturner/rotation"
 )
 
-// outsideReads are the methods of IAM that change nothing: carried out or not, a lost answer is the same.
+// outsideReads are the methods of IAM that change nothing: carried out or not, a lost answer is the same, and so is one that says no.
 var outsideReads = []string{"Users", "User", "Keys", "LastUse", "Report", "Maker"}
 
 // spoilt is each way in which a call can go wrong.
 func spoilt(method string) map[string]fate {
 	all := map[string]fate{"lost": {fails: true}, "lost, then the process dies": {fails: true, dies: true}}
 	if slices.Contains(outsideReads, method) {
-		all["throttled"] = fate{fails: true, err: refusedCall(method, rotation.ClassThrottled)}
 		return all
 	}
 	all["carried out and lost"] = fate{fails: true, applied: true}
@@ -57,6 +56,7 @@ func clean(t *testing.T, w way) (played *fleet) {
 // in which that call can go wrong: not carried out or carried out, with the process going on or another one taking its place. The
 // table is made from what is called, so that none is left out.
 func TestFaultPairs(t *testing.T) {
+	t.Parallel()
 	met := map[string]int{}
 	for _, w := range ways() {
 		count := map[string]int{}

@@ -32,6 +32,8 @@ type faulty struct {
 	crashed bool
 	died    chan struct{} // closed then
 	cut     atomic.Bool   // nothing is reached for some time
+	lossy   atomic.Int64  // every n-th read fails
+	reads   atomic.Int64
 }
 
 func newFaulty(to rotation.Store, next func(method string) fate) *faulty {
@@ -102,7 +104,7 @@ func (f *faulty) read(do func() error) error {
 	switch {
 	case f.dead():
 		return errCrash
-	case f.cut.Load():
+	case f.cut.Load(), f.lossy.Load() > 0 && f.reads.Add(1)%f.lossy.Load() == 0:
 		return errLost
 	}
 	return do()

@@ -23,7 +23,7 @@ func TestImports(t *testing.T) {
 		"bot/slacksim/npmtest": nil, // for tests alone
 		"deploy":               nil,
 		"cmd/keyturner/app":    {"bot", "rotation", "rotation/awsiam", "store"},
-		"cmd/keyturner":        {"cmd/keyturner/app"},
+		"cmd/keyturner":        {"cmd/keyturner/app", "store"},
 		"cmd/sandbox":          {"bot/slacksim", "cmd/keyturner/app", "deploy", "rotation", "rotation/iamsim", "store"},
 	}
 	list := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...")

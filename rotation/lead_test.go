@@ -221,6 +221,7 @@ func (r *race) join(quit float64) *runner {
 // TestLead_OneAtATime lets up to four processes lead by turns over bad lines, stop, die and come back, as rapid says: there are never two
 // at once, and when the lines are good again there is one.
 func TestLead_OneAtATime(t *testing.T) {
+	t.Parallel()
 	schedules, changes := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(2, 4).Draw(rt, "processes")
@@ -279,6 +280,50 @@ func TestLead_OneAtATime(t *testing.T) {
 	if changes < 2*schedules {
 		t.Errorf("in %d schedules somebody began to lead only %d times", schedules, changes)
 	}
+}
+
+// slowFirst answers the first claim very late, though it was carried out at once.
+type slowFirst struct {
+	*quickStore
+	met bool
+}
+
+func (s *slowFirst) Claim(ctx context.Context, c rotation.Claim) (rotation.Claim, error) {
+	taken, err := s.quickStore.Claim(ctx, c)
+	if !s.met {
+		s.met = true
+		time.Sleep(rotation.LeaseTime + 3*rotation.RenewEvery)
+	}
+	return taken, err
+}
+
+func TestLead_ALateAnswerIsNoLead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRace(t, 1)
+		late, err := rotation.New(rotation.Config{Store: &slowFirst{quickStore: r.kept}, Hand: newHand(), Shared: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			done <- late.Lead(ctx, "messages", func(context.Context) error {
+				t.Errorf("it leads when its answer comes, and so does another: %d", r.leading.Load())
+				return nil
+			})
+		}()
+		time.Sleep(time.Second)
+		b := r.join(0)
+		time.Sleep(2 * time.Minute)
+		if r.leading.Load() != 1 {
+			t.Errorf("%d lead", r.leading.Load())
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		b.stop()
+	})
 }
 
 // leader waits until one of the runners leads.

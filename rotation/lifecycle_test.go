@@ -148,6 +148,7 @@ var everyOn = []On{
 // TestStep_Exhaustive tries every event by every actor on every rotation: Step moves exactly where a row says so, and refuses or fails
 // with the right kind of error everywhere else. The input is never changed.
 func TestStep_Exhaustive(t *testing.T) {
+	t.Parallel()
 	actors := map[string]Actor{
 		"owner": {Member: "UOWNER"}, "asker": {Member: "UASKER"}, "approver": {Member: "UAPP", Approver: true},
 		"owning approver": {Member: "UOWNER", Approver: true}, "asking approver": {Member: "UASKER", Approver: true},

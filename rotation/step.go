@@ -172,7 +172,8 @@ func (r *Rotation) absorb(m Move, ev Event) {
 		r.Handover.Until = ev.At // it may show the secret, for all that is known
 		r.Then, r.Lost = r.afterLoss(ev.Failure)
 	case ev.On == Revoke:
-		r.New, r.Issued, r.Then, r.Failure = r.Failure.Key, r.Issued+1, Creating, Failure{}
+		r.New, r.Issued, r.Then = r.Failure.Key, r.Issued+1, Creating
+		r.Lost, r.Failure = Failure{At: Creating, Class: ClassSuspect, Key: r.Failure.Key}, Failure{}
 	case ev.On == Keep:
 		r.New, r.Kind, r.Failure = r.Failure.Key, Adopt, Failure{}
 	case ev.On == Reissue:

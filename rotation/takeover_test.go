@@ -36,6 +36,72 @@ func TestEngines_WaitingIsNoDeath(t *testing.T) {
 	})
 }
 
+// TestEngines_ALateStartIsSeen cuts a process off from the store between the click and its effect, for nearly as long as the lease. When it
+// begins after all, the other one sees that it lives.
+func TestEngines_ALateStartIsSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, ways()[0], 2)
+		a := f.start()
+		f.start()
+		f.fate = func(_ *process, method string) fate {
+			if method != "CreateKey" {
+				return fate{}
+			}
+			return fate{before: func() { time.Sleep(10 * time.Second) }}
+		}
+		f.until(rotation.Requested)
+		f.click(carol, rotation.Approve)
+		a.store.cut.Store(true)
+		time.Sleep(rotation.WorkLease - 5*time.Second)
+		a.store.cut.Store(false)
+		f.play()
+		if n := f.called("CreateKey"); len(f.takes) > 0 || n != 1 {
+			t.Errorf("taken over: %+v, %d keys were created", f.takes, n)
+		}
+	})
+}
+
+// TestEngines_ALateSuccessCounts halts a process in the creation of a key until another one has taken it over. The key and its secret are
+// there, so that no other is made.
+func TestEngines_ALateSuccessCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, ways()[0], 2)
+		f.cloud.trail = silent
+		f.fate = func(p *process, method string) fate {
+			if method != "CreateKey" {
+				return fate{}
+			}
+			f.halted[p] = true
+			return fate{after: func() { time.Sleep(rotation.WorkLease + 30*time.Second) }}
+		}
+		f.start()
+		f.start()
+		f.play()
+		if r := f.rotation(); len(f.takes) != 1 || r.Issued != 1 || f.hand.given[r.New] != 1 {
+			t.Errorf("taken over: %+v, %d keys issued, shown %v; want the one key handed over by who made it", f.takes, r.Issued, f.hand.given)
+		}
+	})
+}
+
+// TestEngines_ALossyLineHoldsUpNoTakeOver: that a look fails now and then tells nothing of whether another process lives.
+func TestEngines_ALossyLineHoldsUpNoTakeOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, ways()[0], 2)
+		a, b := f.start(), f.start()
+		f.until(rotation.Requested)
+		f.click(carol, rotation.Approve)
+		a.store.kill()
+		b.store.lossy.Store(7)
+		time.Sleep(rotation.WorkLease + 10*time.Second)
+		synctest.Wait()
+		if len(f.takes) != 1 {
+			t.Errorf("taken over: %+v, at %s", f.takes, f.rotation().Stage)
+		}
+		b.store.lossy.Store(0)
+		f.play()
+	})
+}
+
 // TestEngines_ACutProcessForgetsItsSecret cuts a process off from the store just after it has made a key. The other one revokes that key and
 // tries to make another one; when the first comes back, it must not take the revoked one for it.
 func TestEngines_ACutProcessForgetsItsSecret(t *testing.T) {

@@ -146,6 +146,7 @@ func (s *Sim) dismiss(sock *socket, reason string) {
 	sock.going = true
 	s.send(sock, disconnectFrame(reason))
 	time.AfterFunc(closeAfter, sock.cut)
+	s.touch()
 }
 
 // Disconnect sends every open socket a disconnect with the reason, takes it out of

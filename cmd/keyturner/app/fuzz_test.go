@@ -21,7 +21,7 @@ var configSeeds = []string{
 	full,
 	minimal,
 	"\ufeff" + strings.ReplaceAll(full, "\n", "\r\n"),
-	"", "---\n...\n---\na: 1\n", "a: &x 1\nb: *x\n<<: {a: 1}\n? k\n: v\n", "- - -", "{a: [}", "a: 'x", "a: |\n x\n", "? [a]: b", "slack: \xff",
+	"", "---\n...\n---\na: 1\n", "a: &x 1\nb: *x\n<<: {a: 1}\n? k\n: v\n", "- - -", "{a: [}", "a: 'x", "a: |\n x\n", "? [a]: b", "slack: \xff", "slack: {a: b,\rc: d}\r\nschedule:\r\n  scan: \"",
 	minimal + "policy: {max_age: 99999d}",
 	minimal + "schedule: {scan: '*/7 1-5,9 ? JAN-MAR SUN'}",
 	minimal + "owners: {links: {111122223333/a: U0123456789}}",

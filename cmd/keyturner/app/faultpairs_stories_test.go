@@ -1,0 +1,404 @@
+package app_test
+
+import (
+	"time"
+
+	"github.com/keyturner/keyturner/bot/slacksim"
+	"github.com/keyturner/keyturner/rotation"
+	"github.com/keyturner/keyturner/rotation/iamsim"
+)
+
+// plot is a story with every person doing what is asked. A scene that several plots have is told apart from others by its name, and gets
+// its rows in the first.
+type plot struct {
+	name  string
+	shape shape
+	play  func(*play)
+}
+
+// The users that plots are about, and their bits in shape.users.
+var (
+	ciDeploy, hasDeploy = rotation.UserRef{Account: prod, Name: "ci-deploy"}, uint(1 << 0)
+	backup, hasBackup   = rotation.UserRef{Account: prod, Name: "backup"}, uint(1 << 1)
+	reports, hasReports = rotation.UserRef{Account: prod, Name: "reports"}, uint(1 << 2)
+	legacy, hasLegacy   = rotation.UserRef{Account: prod, Name: "legacy"}, uint(1 << 3)
+	idle, hasIdle       = rotation.UserRef{Account: prod, Name: "idle"}, uint(1 << 4)
+)
+
+var plots = []plot{
+	{"replace", shape{replicas: 1, users: hasDeploy}, playReplace},
+	{"adopt", shape{replicas: 1, users: hasBackup}, playAdopt},
+	{"reactivate", shape{replicas: 1, users: hasBackup}, playReactivate},
+	{"reissue", shape{replicas: 1, users: hasDeploy}, playReissue},
+	{"turn down", shape{replicas: 1, users: hasDeploy}, playTurnDown},
+	{"withdraw", shape{replicas: 1, users: hasDeploy}, playWithdraw},
+	{"retire", shape{replicas: 1, users: hasIdle}, playRetire},
+	{"deny the deletion", shape{replicas: 1, users: hasIdle}, playExpiring},
+	{"retire a leftover", shape{replicas: 1, users: hasLegacy}, playLeftover},
+	{"stuck and closed", shape{replicas: 1, users: hasDeploy}, playClose},
+	{"stuck and tried again", shape{replicas: 1, users: hasDeploy}, playTryAgain},
+	{"stuck in the grace", shape{replicas: 1, users: hasIdle}, playStuckInGrace},
+	{"a suspect is revoked", shape{replicas: 1, users: hasDeploy}, playRevoke},
+	{"a suspect is kept", shape{replicas: 1, users: hasDeploy}, playKeep},
+	{"a lost creation", shape{replicas: 1, users: hasDeploy}, playLostCreation},
+	{"lost messages", shape{replicas: 1, users: hasReports}, playLostMessages},
+	{"few rights", shape{replicas: 1, users: hasDeploy}, playFewRights},
+	{"words", shape{replicas: 1, users: hasDeploy}, playWords},
+	{"two replicas", shape{replicas: 2, users: hasDeploy, lag: time.Second}, playTwoReplicas},
+}
+
+func (p *play) starts() {
+	p.scene("the bot starts", func() {
+		for slot := range p.shape.replicas {
+			p.begin(slot)
+		}
+		p.until(func() bool { return len(p.running()) == p.shape.replicas && p.slack.Sockets() >= 2*p.shape.replicas }, func() {})
+	})
+}
+
+// issued has a key asked for and made.
+func (p *play) issued(owner, approver string, user rotation.UserRef) {
+	p.scene("the owner asks by the form", func() { p.asks(owner, user, rotation.Replace) })
+	p.scene("the creation is approved", func() { p.approvesCreation(approver, user) })
+}
+
+func (p *play) approvesCreation(approver string, user rotation.UserRef) {
+	p.decide(approver, "approve", user, rotation.Switching)
+	p.until(func() bool { return p.has(user) }, func() {})
+}
+
+// retired has the owner confirm and the old key made inactive.
+func (p *play) deactivated(owner, approver string, user rotation.UserRef) {
+	p.scene("the owner confirms", func() {
+		p.moves(user)
+		p.decide(owner, "confirm", user, rotation.Confirmed)
+	})
+	p.scene("the deactivation is approved", func() { p.decide(approver, "approve", user, rotation.Grace) })
+}
+
+// deleted has the grace pass and the old key deleted.
+func (p *play) deleted(approver string, user rotation.UserRef) {
+	p.scene("the grace passes", func() { p.gracePasses(user, rotation.Expiring) })
+	p.scene("the deletion is approved", func() { p.decide(approver, "approve", user, rotation.Done) })
+}
+
+func (p *play) gracePasses(user rotation.UserRef, to rotation.Stage) {
+	p.leap(grace + time.Minute)
+	p.until(func() bool { return p.rotation(user).Stage == to }, func() {})
+}
+
+// abandoned ends a rotation whose new key is not used yet.
+func (p *play) abandoned(owner string, user rotation.UserRef) {
+	p.scene("the owner keeps the old key", func() { p.decide(owner, "abandon", user, rotation.Cancelled) })
+}
+
+func playReplace(p *play) {
+	p.starts()
+	p.issued(olivia, alice, ciDeploy)
+	p.scene("the owner has stored the secret", func() {
+		p.until(func() bool { return !p.rotation(ciDeploy).Handover.Received.IsZero() }, func() { p.click(olivia, "receipt", ciDeploy) })
+	})
+	p.deactivated(olivia, bob, ciDeploy)
+	p.deleted(carol, ciDeploy)
+	p.scene("a week passes", func() { p.leap(8 * day) })
+}
+
+// adopted has the owner begin with two active keys.
+func (p *play) adopted() {
+	p.starts()
+	p.scene("the owner starts from the warning", func() {
+		p.until(p.at(backup, 1, rotation.Switching), func() { p.click(oscar, "start", backup) })
+	})
+}
+
+func playAdopt(p *play) {
+	p.adopted()
+	p.scene("the owner confirms", func() {
+		p.moves(backup)
+		p.decide(oscar, "confirm", backup, rotation.Confirmed)
+	})
+	p.scene("the owner takes the confirmation back", func() { p.decide(oscar, "cancel", backup, rotation.Switching) })
+	p.scene("the owner keeps both keys", func() { p.decide(oscar, "cancel", backup, rotation.Cancelled) })
+}
+
+func playReactivate(p *play) {
+	p.adopted()
+	p.deactivated(oscar, bob, backup)
+	p.scene("the owner takes the key back", func() { p.decide(oscar, "reactivate", backup, rotation.Switching) })
+	p.scene("the owner confirms again", func() {
+		p.leap(quiet + time.Minute)
+		p.decide(oscar, "confirm", backup, rotation.Confirmed)
+	})
+	p.scene("the deactivation is approved again", func() { p.decide(alice, "approve", backup, rotation.Grace) })
+	p.deleted(carol, backup)
+}
+
+func playExpiring(p *play) {
+	p.retires()
+	p.scene("the grace of the retirement passes", func() { p.gracePasses(idle, rotation.Expiring) })
+	p.scene("the deletion is denied", func() { p.reason(bob, "deny", idle, rotation.Grace) })
+	p.scene("the next grace passes", func() { p.gracePasses(idle, rotation.Expiring) })
+	p.scene("an approver takes the key back", func() { p.decide(carol, "reactivate", idle, rotation.Cancelled) })
+}
+
+func playReissue(p *play) {
+	p.starts()
+	p.issued(olivia, alice, ciDeploy)
+	p.scene("the owner has lost the secret", func() {
+		p.until(func() bool { return p.rotation(ciDeploy).Issued >= 2 && p.has(ciDeploy) }, func() {
+			if p.rotation(ciDeploy).Stage == rotation.Switching {
+				p.click(olivia, "reissue", ciDeploy)
+			}
+		})
+	})
+	p.scene("the secret is not received", func() {
+		p.leap(visible + time.Minute)
+		p.until(func() bool { return p.rotation(ciDeploy).Handover.Gone }, func() {})
+	})
+	p.abandoned(olivia, ciDeploy)
+}
+
+func playTurnDown(p *play) {
+	p.starts()
+	p.scene("on-call starts from the digest", func() {
+		p.until(p.at(ciDeploy, 1, rotation.Requested), func() { p.click(dora, "start", ciDeploy) })
+	})
+	p.scene("a stranger clicks", func() { p.clicksInVain(stranger, "approve", ciDeploy) })
+	p.scene("somebody clicks who may not", func() { p.clicksInVain(dora, "approve", ciDeploy) })
+	p.scene("the creation is denied", func() { p.reason(bob, "deny", ciDeploy, rotation.Denied) })
+}
+
+func playWithdraw(p *play) {
+	p.starts()
+	p.scene("the owner asks by the form", func() { p.asks(olivia, ciDeploy, rotation.Replace) })
+	p.scene("the owner withdraws", func() { p.decide(olivia, "cancel", ciDeploy, rotation.Cancelled) })
+	p.scene("the owner asks again", func() { p.asks(olivia, ciDeploy, rotation.Replace) })
+	p.scene("nobody decides", func() {
+		p.leap(expires + time.Minute)
+		p.until(p.at(ciDeploy, 2, rotation.Lapsed), func() {})
+	})
+}
+
+// clicksInVain has somebody click who may not, until they are told so.
+func (p *play) clicksInVain(member, on string, user rotation.UserRef) {
+	refused := func() int {
+		n := 0
+		for _, e := range p.kept.entries() {
+			if e.Actor == member && e.Outcome == "refused" {
+				n++
+			}
+		}
+		return n
+	}
+	before := refused()
+	p.until(func() bool { return refused() > before }, func() { p.click(member, on, user) })
+}
+
+// retires has a key that nobody uses made inactive.
+func (p *play) retires() {
+	p.starts()
+	p.scene("the owner asks to retire", func() { p.asks(oscar, idle, rotation.Retire) })
+	p.scene("the retirement is approved", func() { p.decide(alice, "approve", idle, rotation.Grace) })
+}
+
+func playRetire(p *play) {
+	p.retires()
+	p.scene("the grace of the retirement passes", func() { p.gracePasses(idle, rotation.Expiring) })
+	p.scene("the end of the key is approved", func() { p.decide(carol, "approve", idle, rotation.Done) })
+}
+
+func playLeftover(p *play) {
+	p.starts()
+	p.scene("the owner asks to retire a leftover", func() {
+		p.asks(olivia, legacy, rotation.Retire)
+	})
+	p.scene("the owner keeps the leftover", func() { p.decide(olivia, "cancel", legacy, rotation.Cancelled) })
+}
+
+// refused has AWS refuse a creation until the rights are mended.
+func (p *play) refused() (mend func()) {
+	denied := true
+	p.calls.usual["aws CreateAccessKey"] = func(int, string) *plight {
+		if !denied {
+			return nil
+		}
+		return &plight{aws: iamsim.Fault{Code: "AccessDenied"}, refused: true}
+	}
+	p.starts()
+	p.scene("the owner asks by the form", func() { p.asks(olivia, ciDeploy, rotation.Replace) })
+	p.scene("a creation is approved that AWS refuses", func() { p.decide(alice, "approve", ciDeploy, rotation.Stuck) })
+	return func() { denied = false }
+}
+
+func playClose(p *play) {
+	p.refused()
+	p.scene("an approver tries again in vain", func() { p.decide(bob, "try-again", ciDeploy, rotation.Stuck) })
+	p.scene("an approver closes the rotation", func() { p.reason(carol, "close", ciDeploy, rotation.Closed) })
+}
+
+func playTryAgain(p *play) {
+	mend := p.refused()
+	mend()
+	p.scene("an approver tries again", func() {
+		p.decide(bob, "try-again", ciDeploy, rotation.Switching)
+		p.until(func() bool { return p.has(ciDeploy) }, func() {})
+	})
+	p.abandoned(olivia, ciDeploy)
+}
+
+func playStuckInGrace(p *play) {
+	p.retires()
+	key := string(p.rotation(idle).Old)
+	p.scene("somebody turns the key on by hand", func() {
+		p.watch.toggled[key] = true
+		p.accounts[prod].SetKeyStatus(key, true)
+		p.gracePasses(idle, rotation.Stuck)
+	})
+	p.accounts[prod].SetKeyStatus(key, false)
+	p.scene("an approver goes on with the grace", func() { p.decide(bob, "try-again", idle, rotation.Grace) })
+	p.scene("somebody deletes the key by hand", func() {
+		p.watch.gone[key] = true
+		p.accounts[prod].RemoveKey(key)
+		p.gracePasses(idle, rotation.Stuck)
+	})
+	p.scene("an approver closes what cannot go on", func() { p.reason(carol, "close", idle, rotation.Closed) })
+}
+
+// suspects has the answer to the first creation lost, where nobody can look up who has made a key.
+func (p *play) suspects(fault func() *iamsim.Fault) {
+	mended := false
+	p.calls.usual["aws LookupEvents"] = func(int, string) *plight {
+		if mended {
+			return nil
+		}
+		return &plight{aws: iamsim.Fault{Code: "AccessDenied"}, refused: true}
+	}
+	p.calls.usual["aws CreateAccessKey"] = func(n int, _ string) *plight {
+		if n > 1 {
+			return nil
+		}
+		f := fault()
+		return &plight{aws: *f, premise: true}
+	}
+	p.starts()
+	p.scene("the owner asks by the form", func() { p.asks(olivia, ciDeploy, rotation.Replace) })
+	p.scene("a creation is approved whose answer is lost", func() { p.decide(alice, "approve", ciDeploy, rotation.Stuck) })
+	mended = true
+}
+
+func playRevoke(p *play) {
+	p.suspects(func() *iamsim.Fault { return &iamsim.Fault{Drop: true, Apply: true} })
+	p.scene("the suspect is revoked", func() {
+		p.decide(bob, "revoke", ciDeploy, rotation.Switching)
+		p.until(func() bool { return p.has(ciDeploy) }, func() {})
+	})
+	p.abandoned(olivia, ciDeploy)
+}
+
+// playKeep has somebody make a key by hand in the same second.
+func playKeep(p *play) {
+	p.suspects(func() *iamsim.Fault {
+		p.accounts[prod].AddKey(ciDeploy.Name, iamsim.Key{})
+		return &iamsim.Fault{Drop: true}
+	})
+	p.scene("the suspect is kept", func() { p.decide(bob, "keep", ciDeploy, rotation.Switching) })
+	p.scene("the owner keeps both keys of a suspect", func() { p.decide(olivia, "cancel", ciDeploy, rotation.Cancelled) })
+}
+
+func playLostCreation(p *play) {
+	p.calls.usual["aws CreateAccessKey"] = func(n int, _ string) *plight {
+		if n > 1 {
+			return nil
+		}
+		return &plight{aws: iamsim.Fault{Drop: true, Apply: true}, premise: true}
+	}
+	p.starts()
+	p.scene("the owner asks by the form", func() { p.asks(olivia, ciDeploy, rotation.Replace) })
+	p.scene("a creation is approved, and its answer lost", func() { p.approvesCreation(alice, ciDeploy) })
+	p.abandoned(olivia, ciDeploy)
+}
+
+// playLostMessages has Slack lose some answers, and has the ways of answering fail one after the other.
+func playLostMessages(p *play) {
+	broken := map[string]bool{}
+	for _, method := range []string{"response_url", "chat.postEphemeral"} {
+		p.calls.usual["slack "+method] = func(int, string) *plight {
+			if !broken[method] {
+				return nil
+			}
+			return &plight{slack: slacksim.Fault{Error: "internal_error"}, refused: true}
+		}
+	}
+	lost := false
+	p.calls.usual["slack chat.postMessage"] = func(_ int, to string) *plight {
+		if lost || to != approvals {
+			return nil
+		}
+		lost = true
+		return &plight{slack: slacksim.Fault{Drop: true, Apply: true}, premise: true}
+	}
+	p.starts()
+	p.scene("the owner asks, and an answer to a card is lost", func() { p.asks(alice, reports, rotation.Replace) })
+	broken["response_url"] = true
+	p.scene("somebody is refused without a response URL", func() { p.clicksInVain(dora, "approve", reports) })
+	broken["chat.postEphemeral"] = true
+	p.scene("somebody is refused by a direct message", func() { p.clicksInVain(dora, "approve", reports) })
+	p.scene("the owner withdraws", func() { p.decide(alice, "cancel", reports, rotation.Cancelled) })
+}
+
+func playFewRights(p *play) {
+	p.calls.usual["aws GetAccountAuthorizationDetails"] = func(int, string) *plight {
+		return &plight{aws: iamsim.Fault{Code: "AccessDenied"}, refused: true}
+	}
+	p.scene("the bot starts with few rights", func() {
+		p.begin(0)
+		p.until(func() bool { return len(p.running()) == 1 && p.slack.Sockets() >= 2 }, func() {})
+	})
+	p.scene("the owner asks by the form", func() { p.asks(olivia, ciDeploy, rotation.Replace) })
+	p.scene("the owner withdraws", func() { p.decide(olivia, "cancel", ciDeploy, rotation.Cancelled) })
+}
+
+func playWords(p *play) {
+	p.starts()
+	for _, words := range []string{"help", "status", "frobnicate"} {
+		p.scene("somebody types "+words, func() {
+			before := len(p.replies(olivia))
+			p.until(func() bool { return len(p.replies(olivia)) > before }, func() { p.people.command(olivia, words) })
+		})
+	}
+	p.scene("a week passes with a digest", func() {
+		p.leap(8 * day)
+		p.until(func() bool { return p.watch.missingDigest() == "" }, func() {})
+	})
+}
+
+// replies lists what only a member sees.
+func (p *play) replies(member string) []string {
+	var all []string
+	for _, c := range p.slack.As(member).Screen().Channels {
+		for _, m := range c.Messages {
+			if m.Ephemeral {
+				all = append(all, m.Content())
+			}
+		}
+	}
+	return all
+}
+
+func playTwoReplicas(p *play) {
+	p.scene("two replicas start", func() {
+		for slot := range p.shape.replicas {
+			p.begin(slot)
+		}
+		p.until(func() bool { return len(p.running()) == 2 && p.slack.Sockets() >= 4 }, func() {})
+	})
+	p.scene("two replicas hear the owner ask", func() { p.asks(olivia, ciDeploy, rotation.Replace) })
+	p.scene("two replicas hear the approval", func() { p.approvesCreation(alice, ciDeploy) })
+	p.scene("two replicas hear the owner keep the old key", func() { p.decide(olivia, "abandon", ciDeploy, rotation.Cancelled) })
+	p.scene("one of two replicas stops", func() {
+		if p.replicas[0] != nil {
+			p.stop(0)
+		}
+		p.pass(10 * time.Second)
+	})
+}

@@ -685,6 +685,8 @@ func TestBot_AFatalLinkEndsRun(t *testing.T) {
 			t.Errorf("Run ended with %v", err)
 		}
 		p.stop()
-		<-p.done
+		if err := <-p.done; err != nil {
+			t.Errorf("the engine ended with %v", err)
+		}
 	})
 }

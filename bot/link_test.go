@@ -355,7 +355,7 @@ func TestLink_LogsChangesAndNotAttempts(t *testing.T) {
 }
 
 func TestLink_TheAddressIsInNoError(t *testing.T) {
-	_, _, err := websocket.DefaultDialer.DialContext(t.Context(), "wss://host/\x7f?ticket=secret", nil) //nolint:bodyclose // it does not get so far
+	_, _, err := websocket.DefaultDialer.DialContext(t.Context(), "wss://host/\x7f?ticket=secret", nil)
 	if err == nil || !strings.Contains(err.Error(), "secret") {
 		t.Fatalf("the dialer says %v, which has nothing to hide", err)
 	}
@@ -413,7 +413,7 @@ func TestConn_Acknowledgements(t *testing.T) {
 	onLine(t, slacksim.Config{}, func(t *testing.T, ln *line) {
 		var tap *written
 		ln.dialer.WriteBufferSize = 16
-		ln.linkConfig.dialer.NetDialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		ln.dialer.NetDialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			c, err := ln.sim.Dial(ctx, network, address)
 			tap = &written{Conn: c}
 			return tap, err

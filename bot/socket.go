@@ -29,7 +29,8 @@ var errAckTooLarge = fmt.Errorf("acknowledgement of %d bytes or more: Slack drop
 // when Slack says what only a person can mend.
 func (b *Bot) listen(ctx context.Context) error {
 	var sorting sync.WaitGroup
-	sorting.Go(func() { b.sort(context.WithoutCancel(ctx)) })
+	whole := context.WithoutCancel(ctx) // what has been read is carried through
+	sorting.Go(func() { b.sort(whole) })
 	g, ctx := errgroup.WithContext(ctx)
 	for _, l := range b.links {
 		g.Go(func() error { return l.run(ctx) })
@@ -122,7 +123,7 @@ func newConn(ws *websocket.Conn, cfg linkConfig) *conn {
 // read is the reader. It only dispatches: what it calls may wait for room, and for nothing else.
 func (c *conn) read() {
 	defer close(c.done)
-	defer c.ws.Close() //nolint:errcheck // it is over in any case
+	defer c.ws.Close()
 	c.ws.SetReadLimit(readLimit)
 	alive := func() error { return c.ws.SetReadDeadline(time.Now().Add(silence)) }
 	answerPing := c.ws.PingHandler()

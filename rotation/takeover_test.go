@@ -26,8 +26,12 @@ func TestEngines_WaitingIsNoDeath(t *testing.T) {
 		f.start()
 		f.start()
 		f.until(rotation.Delivering)
-		if r, p := f.rotation(), f.progress(); r.Retry.Attempts == 0 || !p.Owed {
-			t.Errorf("after a failed attempt %+v, owed %v: nobody would show it", r.Retry, p.Owed)
+		f.bot()
+		before := f.rotation().Retry
+		time.Sleep(pace)
+		synctest.Wait()
+		if r, p := f.rotation(), f.progress(); r.Retry.Attempts <= before.Attempts || !p.Owed {
+			t.Errorf("after another failed attempt %+v, owed %v: nobody would show it", r.Retry, p.Owed)
 		}
 		f.play()
 		if r := f.rotation(); len(f.takes) > 0 || r.Issued != 1 || left > 0 {
@@ -43,15 +47,17 @@ func TestEngines_ALateStartIsSeen(t *testing.T) {
 		f := newFleet(t, ways()[0], 2)
 		a := f.start()
 		f.start()
-		f.fate = func(_ *process, method string) fate {
-			if method != "CreateKey" {
-				return fate{}
-			}
-			return fate{before: func() { time.Sleep(10 * time.Second) }}
-		}
 		f.until(rotation.Requested)
+		f.fate = func(_ *process, method string) fate {
+			switch {
+			case method == "CreateKey":
+				return fate{before: func() { time.Sleep(10 * time.Second) }}
+			case method == "Replace" && f.rotation().Stage == rotation.Requested:
+				return fate{after: func() { a.store.cut.Store(true) }}
+			}
+			return fate{}
+		}
 		f.click(carol, rotation.Approve)
-		a.store.cut.Store(true)
 		time.Sleep(rotation.WorkLease - 5*time.Second)
 		a.store.cut.Store(false)
 		f.play()
@@ -66,13 +72,15 @@ func TestEngines_ALateStartIsSeen(t *testing.T) {
 func TestEngines_ALateSuccessCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, ways()[0], 2)
-		f.cloud.trail = silent
 		f.fate = func(p *process, method string) fate {
-			if method != "CreateKey" {
-				return fate{}
+			switch method {
+			case "CreateKey":
+				f.halted[p] = true
+				return fate{after: func() { time.Sleep(rotation.WorkLease + 30*time.Second) }}
+			case "Maker": // which the other one still asks when the first one is back
+				return fate{after: func() { time.Sleep(45 * time.Second) }}
 			}
-			f.halted[p] = true
-			return fate{after: func() { time.Sleep(rotation.WorkLease + 30*time.Second) }}
+			return fate{}
 		}
 		f.start()
 		f.start()
@@ -87,10 +95,11 @@ func TestEngines_ALateSuccessCounts(t *testing.T) {
 func TestEngines_ALossyLineHoldsUpNoTakeOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, ways()[0], 2)
-		a, b := f.start(), f.start()
+		f.fate = first("CreateKey", fate{fails: true, dies: true})
+		f.start()
+		b := f.start()
 		f.until(rotation.Requested)
 		f.click(carol, rotation.Approve)
-		a.store.kill()
 		b.store.lossy.Store(7)
 		time.Sleep(rotation.WorkLease + 10*time.Second)
 		synctest.Wait()

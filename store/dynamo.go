@@ -41,6 +41,7 @@ type dynamoTable struct {
 	api    *dynamodb.Client
 	region string
 	name   string
+	fresh  time.Duration // how old a page may be that documents are still taken from
 	writes atomic.Uint64 // made by this process
 
 	using  sync.RWMutex // held while a request is under way
@@ -140,9 +141,6 @@ func (t *dynamoTable) read(ctx context.Context, k kind, key string) (item, error
 	return out.Item, nil
 }
 
-// fresh is how old a page may be that documents are still taken from. A test changes it.
-var fresh = time.Second
-
 // each reads page by page, and calls back between. A document is read once more by itself if its page is no longer fresh, or if this process
 // has written anything since, so that a callback finds what an earlier one did.
 func (t *dynamoTable) each(ctx context.Context, k kind, fn func(key string, text []byte) error) error {
@@ -155,7 +153,7 @@ func (t *dynamoTable) each(ctx context.Context, k kind, fn func(key string, text
 	}
 	return t.query(ctx, k, q, func(p *page, it item) error {
 		key, doc := stringIn(it, attrKey), []byte(stringIn(it, attrDoc))
-		if k != entryKind && (t.writes.Load() != p.written || time.Since(p.asked) > fresh) {
+		if k != entryKind && (t.writes.Load() != p.written || time.Since(p.asked) > t.fresh) {
 			var err error
 			switch doc, err = t.get(ctx, k, key); {
 			case errors.Is(err, rotation.ErrNotFound):

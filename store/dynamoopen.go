@@ -25,6 +25,7 @@ const (
 	dialLimit    = 2 * time.Second
 	maxAttempts  = 4
 	openLimit    = 30 * time.Second // of all that is asked when a table is opened
+	pageFresh    = time.Second
 )
 
 // tableSchema is the version of the table's layout: what is in an item and its index. It is stored in an item of its own.
@@ -56,7 +57,7 @@ func openDynamo(ctx context.Context, place string, cfg Config) (*Dynamo, error) 
 	if err != nil {
 		return nil, err
 	}
-	t := &dynamoTable{region: region, name: name, api: dynamodb.NewFromConfig(loaded, func(o *dynamodb.Options) {
+	t := &dynamoTable{region: region, name: name, fresh: pageFresh, api: dynamodb.NewFromConfig(loaded, func(o *dynamodb.Options) {
 		o.HTTPClient = plainBodies{o.HTTPClient}
 	})}
 	if err := t.check(ctx); err != nil {

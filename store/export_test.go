@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"errors"
-	"testing"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -14,11 +13,7 @@ import (
 var errBroken = errors.New("broken for the test")
 
 // SetFresh sets how old a page may be that documents are still taken from.
-func SetFresh(t testing.TB, d time.Duration) {
-	was := fresh
-	fresh = d
-	t.Cleanup(func() { fresh = was })
-}
+func SetFresh(d *Dynamo, age time.Duration) { d.table.fresh = age }
 
 // Drop removes an envelope that is still at rev.
 func Drop(ctx context.Context, s rotation.Store, id string, rev uint64) error {

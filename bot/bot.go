@@ -47,7 +47,7 @@ type Bot struct {
 	// left.
 	events map[string]func(context.Context, letter)
 
-	// These belong to the goroutine that shows.
+	mu          sync.Mutex
 	again       map[string]*time.Timer // appointments with users whose messages could not be shown
 	removeAgain map[string]time.Time   // when a secret's message that could not be removed is tried again, by its timestamp
 

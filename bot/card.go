@@ -225,6 +225,9 @@ func stuckChoices(r rotation.Rotation, ask rotation.Ask) string {
 	if slices.Contains(offered, rotation.Close) {
 		return s + "\n*If you close it*, the rotation ends and AWS stays as it is. Somebody must then tidy up by hand."
 	}
+	if r.New == "" {
+		return s + "\nIt cannot be closed before it is known whether there is a new key. Trying again finds that out, once AWS can be asked."
+	}
 	return s + "\nIt cannot be closed while the new key " + short(r.New) + " may still be there. Delete it in AWS if trying again does not help."
 }
 

@@ -180,10 +180,11 @@ type caller struct {
 	once        string    // names what they did, however often it is heard
 	accepted    time.Time // when it was recorded what they did; zero: just now
 	replay      bool      // they are answered after a restart: triggers are dead, and it may have been done before
+	unanswered  *bool     // set if Slack could not take the answer, and may later
 }
 
 func callerOf(l letter, accepted time.Time) caller {
-	return caller{member: l.Member, channel: l.Channel, responseURL: l.ReplyTo, once: l.ID, accepted: accepted}
+	return caller{member: l.Member, channel: l.Channel, responseURL: l.ReplyTo, once: l.ID, accepted: accepted, unanswered: new(bool)}
 }
 
 // restarted begins an answer to somebody whose modal can not be opened any more.
@@ -212,6 +213,10 @@ func (b *Bot) reply(ctx context.Context, who caller, m message) {
 	// The bot is not in the channel, or the person is not any more: only a message of its own is left.
 	if _, dmErr := b.cfg.Outbox.post(ctx, string(who.member), m, rand.Text()); dmErr != nil {
 		b.log.Error("answer a person", "member", string(who.member), "err", errors.Join(err, dmErr))
+		class := rotation.ClassOf(dmErr)
+		if who.unanswered != nil && (class == rotation.ClassUnknown || class == rotation.ClassThrottled) {
+			*who.unanswered = true
+		}
 	}
 }
 

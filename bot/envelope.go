@@ -123,6 +123,9 @@ func (e unreadable) Error() string { return "unreadable envelope: " + string(e) 
 
 // readLetter reads what an envelope asks for. The error is an unreadable.
 func readLetter(f frame) (letter, error) {
+	if f.ID == "" {
+		return letter{}, unreadable("it has no id")
+	}
 	var l letter
 	var err error
 	switch f.Type {
@@ -313,9 +316,6 @@ func readEvent(raw json.RawMessage) (letter, error) {
 func (l letter) check() error {
 	if l.Kind != "" && l.Kind != kindEvent && l.Member == "" {
 		return unreadable("it names no member")
-	}
-	if l.Kind != "" && l.ID == "" {
-		return unreadable("it has no id")
 	}
 	for _, part := range []struct {
 		limit int

@@ -144,9 +144,19 @@ func (b *Bot) admit(ctx context.Context, d delivery, l letter, body []byte) {
 		b.unrecorded(ctx, d, l)
 	default:
 		b.counts.add("envelope_accepted")
-		b.perform(ctx, d, l, kept)
-		b.settle(ctx, kept)
+		if b.perform(ctx, d, l, kept) {
+			b.settle(ctx, kept)
+		}
 	}
+}
+
+// answerAgain is how long an answer is tried: each time adds an entry of what is refused.
+const answerAgain = 5 * time.Minute
+
+// over tells whether an envelope that was worked may be settled. One whose answer Slack could not take is worked again, which does nothing
+// twice and answers once more, for as long as anybody may wait for it.
+func (b *Bot) over(who caller) bool {
+	return !*who.unanswered || b.now().Sub(who.accepted) >= answerAgain
 }
 
 // accept records an envelope, and waits no longer than an acknowledgement can. When it gives up, the envelope may be recorded all the
@@ -183,18 +193,19 @@ func (b *Bot) accept(ctx context.Context, read time.Time, v rotation.Envelope) (
 	}
 }
 
-// perform acknowledges an envelope and does what it asks for.
-func (b *Bot) perform(ctx context.Context, d delivery, l letter, v rotation.Envelope) {
+// perform acknowledges an envelope and does what it asks for. It tells whether that is over.
+func (b *Bot) perform(ctx context.Context, d delivery, l letter, v rotation.Envelope) bool {
 	ctx, cancel := context.WithTimeout(ctx, workTime)
 	defer cancel()
 	who := callerOf(l, v.At)
 	if l.Kind == kindSubmission {
 		b.submit(ctx, d, who, l)
-		return
+		return b.over(who)
 	}
 	b.ack(d, nil)
 	d.settled()
 	b.carryOut(ctx, who, l)
+	return b.over(who)
 }
 
 // carryOut does what a letter asks for and answers it.

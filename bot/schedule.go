@@ -13,6 +13,9 @@ import (
 // pulse is how often the schedules look at the clock.
 const pulse = 5 * time.Second
 
+// scanAgain is when a scan is made again that could not read or write everything.
+const scanAgain = 10 * time.Minute
+
 // reach is how far back a missed digest is caught up.
 const reach = 35 * 24 * time.Hour
 
@@ -23,8 +26,11 @@ func (b *Bot) keepSchedules(ctx context.Context) error {
 	var quietUntil time.Time // after a failed digest
 	for {
 		if now := b.now(); !now.Before(nextScan) {
-			d.scan(ctx)
+			whole := d.scan(ctx)
 			nextScan = b.cfg.Scan(now)
+			if soon := now.Add(scanAgain); !whole && soon.Before(nextScan) {
+				nextScan = soon
+			}
 		}
 		if now := b.now(); !now.Before(quietUntil) {
 			if err := d.postIfDue(ctx); err != nil && ctx.Err() == nil {
@@ -63,12 +69,14 @@ type digests struct {
 // fresh is how old a scan may be for a digest.
 const fresh = 10 * time.Minute
 
-func (d *digests) scan(ctx context.Context) {
+// scan reads every account, and tells whether all could be read and everything be written.
+func (d *digests) scan(ctx context.Context) bool {
 	survey, err := d.cfg.Engine.Survey(ctx)
 	if err != nil && ctx.Err() == nil {
 		d.log.Error("scan", "err", err)
 	}
 	d.last = survey
+	return err == nil && len(survey.Unread()) == 0
 }
 
 // maxUnsure bounds how often a digest is posted when nobody can tell whether Slack took it.
@@ -126,7 +134,7 @@ func (d *digests) post(ctx context.Context, week string, claim rotation.Claim, m
 			return d.remember(ctx, claim, "given up")
 		}
 	}
-	if age := d.now().Sub(d.last.At); age < 0 || age > fresh {
+	if age := d.now().Sub(d.last.At); age < 0 || age > fresh || len(d.last.Unread()) > 0 {
 		d.scan(ctx)
 	}
 	running, err := d.cfg.Engine.Running(ctx)

@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -79,10 +80,13 @@ func (m message) mark(which string) {
 	}
 }
 
-// show keeps Slack as the stored progress says, beginning with whatever was left to do before. One process at a time does it.
+// show keeps Slack as the stored progress says, beginning with whatever was left to do before. One process at a time does it, and in it
+// one goroutine for each user, so that one whose message has to wait for its turn holds up nobody else's.
 func (b *Bot) show(ctx context.Context) error {
+	s := showing{bot: b, again: map[string]bool{}, slots: make(chan struct{}, maxShowing)}
+	defer s.wait()
 	err := b.cfg.Engine.Live(ctx, func(p rotation.Progress) error {
-		b.showOne(ctx, p.User.ID())
+		s.start(ctx, p.User.ID())
 		return ctx.Err()
 	})
 	if err != nil && ctx.Err() == nil {
@@ -99,10 +103,54 @@ func (b *Bot) show(ctx context.Context) error {
 		case <-time.After(coalesce):
 		}
 		for _, id := range ids {
-			b.showOne(ctx, id)
+			s.start(ctx, id)
 		}
 	}
 }
+
+// maxShowing is how many users' messages are sent at once; each waits for its turn with Slack, and for the store.
+const maxShowing = 8
+
+// showing is which users' messages are being brought up to date.
+type showing struct {
+	bot   *Bot
+	slots chan struct{}
+	wg    sync.WaitGroup
+
+	mu    sync.Mutex
+	again map[string]bool // by id of those under way: whether there was another change meanwhile
+}
+
+// start brings a user's messages up to date, or notes for whoever does that there is more to do.
+func (s *showing) start(ctx context.Context, id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, runs := s.again[id]; runs {
+		s.again[id] = true
+		return
+	}
+	s.again[id] = false
+	s.wg.Go(func() {
+		s.slots <- struct{}{}
+		defer func() { <-s.slots }()
+		for more := true; more; more = s.goOn(id) {
+			s.bot.showOne(ctx, id)
+		}
+	})
+}
+
+// goOn tells whether there was another change, and forgets the user if not.
+func (s *showing) goOn(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	more := s.again[id]
+	if s.again[id] = false; !more {
+		delete(s.again, id)
+	}
+	return more
+}
+
+func (s *showing) wait() { s.wg.Wait() }
 
 // coalesce is how long changes are gathered before they are shown.
 const coalesce = 150 * time.Millisecond
@@ -167,7 +215,7 @@ func (b *Bot) firstToDo(p rotation.Progress, failed map[string]bool) toDo {
 	}
 	for _, r := range p.All() {
 		for _, h := range r.Handovers() {
-			if h.Due(b.now()) && !failed[h.Post.TS] && !b.now().Before(b.removeAgain[h.Post.TS]) {
+			if h.Due(b.now()) && !failed[h.Post.TS] && !b.now().Before(b.mayRemove(h.Post.TS, time.Time{})) {
 				return toDo{h.Post.TS, func(ctx context.Context) error { return b.removeSecret(ctx, p, r.ID, h.Post) }}
 			}
 		}
@@ -197,6 +245,8 @@ func againAfter(err error) time.Duration {
 
 // comeBack has a user's messages looked at again after a time, in place of any earlier appointment.
 func (b *Bot) comeBack(id string, wait time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if earlier, ok := b.again[id]; ok {
 		earlier.Stop()
 	}
@@ -323,12 +373,12 @@ func (b *Bot) removeSecret(ctx context.Context, p rotation.Progress, id string, 
 	err := b.cfg.Outbox.removeSecret(ctx, at)
 	refused := err != nil && rotation.ClassOf(err) == rotation.ClassRefused
 	if err != nil && !refused {
-		b.removeAgain[at.TS] = b.now().Add(againSoon)
+		b.mayRemove(at.TS, b.now().Add(againSoon))
 		return fmt.Errorf("remove the secret's message of %s: %w", id, err)
 	}
-	delete(b.removeAgain, at.TS)
+	b.removed(at.TS)
 	if refused {
-		b.log.Error("Slack lets the message with a secret be neither deleted nor emptied", "rotation", id, "err", err)
+		b.log.Error("the message with a secret can be neither deleted nor emptied", "rotation", id, "err", err)
 	}
 	_, err = b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
 		cur, ok := p.Find(id)
@@ -342,6 +392,22 @@ func (b *Bot) removeSecret(ctx context.Context, p rotation.Progress, id string, 
 		}
 	})
 	return err
+}
+
+// mayRemove tells when a secret's message may be tried to be removed, and moves that to a later time if one is given.
+func (b *Bot) mayRemove(ts string, later time.Time) time.Time {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !later.IsZero() {
+		b.removeAgain[ts] = later
+	}
+	return b.removeAgain[ts]
+}
+
+func (b *Bot) removed(ts string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.removeAgain, ts)
 }
 
 // note writes what has been sent or removed, with some patience, and even while the process stops: otherwise it would be sent again.

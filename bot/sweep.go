@@ -174,7 +174,9 @@ func (b *Bot) takeUp(ctx context.Context, v rotation.Envelope) {
 	who := callerOf(l, v.At)
 	who.once, who.replay = v.ID, true
 	b.carryOut(ctx, who, l)
-	b.settle(ctx, taken)
+	if b.over(who) {
+		b.settle(ctx, taken)
+	}
 }
 
 // tellOdd logs once that an envelope cannot be worked. It is left where it is: another version may know what to do with it.

@@ -299,6 +299,8 @@ func (e *Engine) Receipt(ctx context.Context, ref Ref, by Actor) (Progress, erro
 // refused records a refusal and returns it. If it cannot be recorded, that is said as well. A crash after its write leaves the entry of a
 // refusal that nobody was told of.
 func (e *Engine) refused(ctx context.Context, user UserRef, id string, entry Entry, cause error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), outcomeTime) // it may be the time that has run out
+	defer cancel()
 	entry.At, entry.Outcome = e.now(), "refused"
 	if refusal, ok := errors.AsType[*Refusal](cause); !ok || refusal.Code == Unreachable {
 		entry.Outcome = "failed"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,6 +62,7 @@ func newBench(t *testing.T) *bench {
 	}
 	b.aws = adapter
 	b.start(-1, false)
+	t.Cleanup(func() { b.stop() })
 	return b
 }
 
@@ -80,12 +82,12 @@ func (b *bench) start(n int, apply bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- engine.Run(ctx) }()
-	b.stop = func() {
+	b.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			b.t.Errorf("engine: %v", err)
 		}
-	}
+	})
 }
 
 // restart begins a new process if this one has died.

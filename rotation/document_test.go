@@ -217,6 +217,11 @@ func TestStep_BoundsWhatIsTyped(t *testing.T) {
 			t.Errorf("%s: a text of %d bytes is kept", stage, n)
 		}
 	}
+	var p Progress
+	p.log(Entry{Action: long, Detail: long})
+	if en := p.Trail[0]; len(en.Action) > maxDetail+3 || len(en.Detail) > maxReason+3 {
+		t.Errorf("an entry of %d and %d bytes is kept", len(en.Action), len(en.Detail))
+	}
 	q := Request{User: UserRef{"111122223333", "ci"}, By: Actor{Member: "UO"}, Reason: long}
 	old := Key{ID: "OLD", Status: Active, Created: noon.Add(-400 * day), LastUse: used(2 * day)}
 	if r, err := Start(q, "UO", Evidence{At: noon, Keys: []Key{old}}, Terms{}, noon); err != nil || len(r.Reason) > maxReason+3 {

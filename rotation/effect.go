@@ -77,18 +77,22 @@ func createKey(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 		}
 	}
 	if blocks := checkSlotFree(r, seen, e.now()); len(blocks) > 0 {
-		return Event{On: Fail, Evidence: seen, Failure: changed(blocks[0])}, nil
+		return Event{On: Fail, Evidence: seen, Failure: changed(blocks[0]), Settled: true}, nil
 	}
-	post, err := e.cfg.Hand.Prepare(ctx, r)
+	post, err := e.prepare(ctx, r)
 	if err != nil {
-		return e.failOr(err)
+		ev, err := e.failOr(err)
+		ev.Settled = true
+		return ev, err
 	}
 	if err := e.intend(ctx, r, seen, post); err != nil {
 		return Event{}, err
 	}
+	e.secrets.ready(r.ID, Post{})
 	key, secret, err := e.accounts[r.User.Account].IAM.CreateKey(ctx, r.User.Name)
 	if err != nil {
 		ev, err := e.failOr(err)
+		ev.Settled = true // a failure that is certain made nothing
 		if err != nil && ClassOf(err) != ClassUnknown {
 			err = &notDone{err}
 		}
@@ -96,6 +100,18 @@ func createKey(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	}
 	e.secrets.put(r.ID, held{turn: r.Turn, key: key.ID, secret: secret})
 	return Event{On: Succeed, Key: key.ID, Evidence: seen}, nil
+}
+
+// prepare has the message posted that will show the secret, or takes the one of an attempt whose intent could not be written.
+func (e *Engine) prepare(ctx context.Context, r Rotation) (Post, error) {
+	if ready, ok := e.secrets.prepared(r.ID); ok {
+		r.Handover = Handover{Post: ready}
+	}
+	post, err := e.cfg.Hand.Prepare(ctx, r)
+	if err == nil {
+		e.secrets.ready(r.ID, post)
+	}
+	return post, err
 }
 
 // notDone is a failed creation that certainly made no key.
@@ -136,11 +152,11 @@ func (e *Engine) settleCreate(ctx context.Context, r Rotation, seen Evidence) (E
 func (e *Engine) intend(ctx context.Context, r Rotation, seen Evidence, post Post) error {
 	_, err := e.onWork(ctx, r, func(p *Progress, cur *Rotation) error {
 		cur.Intent = &Intent{At: e.now(), Known: seen.IDs()}
-		if h := cur.Handover; h.Post.Known() && !h.Gone && !h.Post.at(post) {
+		if h := cur.Handover; h.Post.Known() && !h.Gone && !h.Post.Same(post) {
 			h.Until = e.now()
 			cur.Stale = append(slices.Clip(cur.Stale), h)
 		}
-		if !cur.Handover.Post.at(post) {
+		if !cur.Handover.Post.Same(post) {
 			cur.Handover = Handover{Post: post}
 		}
 		p.log(Entry{
@@ -304,8 +320,29 @@ func deleteOld(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 // secrets holds what CreateKey answered until it is handed over, and that it was handed over until that is written: in memory, one per
 // rotation.
 type secrets struct {
-	mu   sync.Mutex
-	held map[string]held
+	mu    sync.Mutex
+	held  map[string]held
+	posts map[string]Post // messages that are posted and not written down yet
+}
+
+// ready remembers the message that waits for a rotation's secret; the zero Post forgets it.
+func (s *secrets) ready(rotation string, p Post) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.posts == nil {
+		s.posts = map[string]Post{}
+	}
+	s.posts[rotation] = p
+	if !p.Known() {
+		delete(s.posts, rotation)
+	}
+}
+
+func (s *secrets) prepared(rotation string) (Post, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.posts[rotation]
+	return p, ok
 }
 
 type held struct {
@@ -349,8 +386,12 @@ func (s *secrets) prune(p Progress, rotation string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h, ok := s.held[rotation]
+	if !ok {
+		return
+	}
 	r, found := p.Find(rotation)
-	if ok && !(found && (r.Turn <= h.turn || r.Stage == Delivering && r.New == h.key)) {
+	needed := found && (r.Turn <= h.turn || r.Stage == Delivering && r.New == h.key)
+	if !needed {
 		delete(s.held, rotation)
 	}
 }

@@ -43,6 +43,7 @@ type Engine struct {
 	cfg      Config
 	id       string // names this process where it works on something
 	tickets  atomic.Uint64
+	stops    atomic.Bool // Run has been told to end
 	now      func() time.Time
 	log      *slog.Logger
 	accounts map[string]Account
@@ -87,6 +88,7 @@ const (
 func (e *Engine) Run(ctx context.Context) error {
 	defer e.secrets.clear() // those left over are lost with the process
 	defer e.busy.wait()
+	defer context.AfterFunc(ctx, func() { e.stops.Store(true) })()
 	wait := tick
 	if e.cfg.Shared {
 		wait = sharedTick
@@ -456,13 +458,14 @@ func (e *Engine) onTurn(ctx context.Context, r Rotation, fn func(*Progress, *Rot
 	})
 }
 
-// step applies ev to cur and adds the entry. The effect of a working stage is this process's from the beginning.
+// step applies ev to cur and adds the entry. The effect of a working stage is this process's from the beginning, unless it stops and has no
+// secret to hand over.
 func (e *Engine) step(p *Progress, cur *Rotation, ev Event) error {
 	next, err := cur.Step(ev)
 	if err != nil {
 		return err
 	}
-	if next.Stage.Working() {
+	if next.Stage == Delivering || next.Stage.Working() && !e.stops.Load() {
 		next.Work = e.ticket()
 	}
 	p.log(moveEntry(*cur, next, ev))

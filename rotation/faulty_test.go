@@ -218,7 +218,7 @@ func TestFaulty(t *testing.T) {
 				args = append(args, reflect.Zero(call.Type().In(i)))
 			}
 			results := call.Call(args)
-			err, _ := results[len(results)-1].Interface().(error)
+			err, _ := reflect.TypeAssert[error](results[len(results)-1])
 			write := slices.Contains(storeWrites(), method)
 			switch {
 			case write && (asked != method || dies != errors.Is(err, errCrash) || err == nil):

@@ -16,116 +16,6 @@ import (
 	"github.com/keyturner/keyturner/rotation"
 )
 
-// trouble is how badly the claims of one process are reached.
-type trouble struct {
-	lost   float64       // how many answers are lost, of all
-	slow   float64       // how many calls take long
-	long   time.Duration // how long these take at most, each way
-	deaf   float64       // how many ignore that the caller does not wait any more
-	outage time.Duration // for how long nothing can be reached, from time to time
-}
-
-// far is a store of claims at the end of a bad line. A call whose caller has gone may still arrive.
-type far struct {
-	*quickStore
-	trouble func() trouble
-	mu      sync.Mutex
-	rnd     *rand.Rand
-	outage  time.Time // until when
-	cut     atomic.Bool
-}
-
-// trip is one call's way there and back.
-type trip struct {
-	there, back time.Duration
-	arrives     bool
-	answered    bool
-	deaf        bool
-}
-
-func (f *far) trip() trip {
-	how := f.trouble()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delay := func() time.Duration {
-		if f.rnd.Float64() < how.slow {
-			return time.Duration(f.rnd.Int64N(int64(how.long) + 1))
-		}
-		return time.Duration(f.rnd.IntN(50)) * time.Millisecond
-	}
-	if how.outage > 0 && time.Now().After(f.outage) && f.rnd.IntN(30) == 0 {
-		f.outage = time.Now().Add(time.Duration(f.rnd.Int64N(int64(how.outage))))
-	}
-	t := trip{there: delay(), back: delay(), arrives: true, answered: true, deaf: f.rnd.Float64() < how.deaf}
-	if time.Now().Before(f.outage) || f.cut.Load() {
-		t.arrives, t.answered = false, false
-	} else if f.rnd.Float64() < how.lost {
-		t.answered, t.arrives = false, f.rnd.IntN(2) == 0
-	}
-	return t
-}
-
-// call carries do there and its answer back. Who does not wait any more gets no answer, but do may be done nevertheless.
-func (f *far) call(ctx context.Context, do func() error) error {
-	way := f.trip()
-	answer := make(chan error, 1)
-	go func() {
-		time.Sleep(way.there)
-		var err error
-		if way.arrives {
-			err = do()
-		}
-		time.Sleep(way.back)
-		if !way.answered {
-			err = errLost
-		}
-		answer <- err
-	}()
-	if way.deaf {
-		return <-answer
-	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case err := <-answer:
-		return err
-	}
-}
-
-func (f *far) Claimed(ctx context.Context, name string) (rotation.Claim, error) {
-	var got rotation.Claim
-	var mu sync.Mutex
-	err := f.call(ctx, func() (err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		got, err = f.quickStore.Claimed(context.Background(), name)
-		return err
-	})
-	mu.Lock()
-	defer mu.Unlock()
-	if err != nil {
-		return rotation.Claim{}, err
-	}
-	return got, nil
-}
-
-func (f *far) Claim(ctx context.Context, c rotation.Claim) (rotation.Claim, error) {
-	var got rotation.Claim
-	var mu sync.Mutex
-	err := f.call(ctx, func() (err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		got, err = f.quickStore.Claim(context.Background(), c)
-		return err
-	})
-	mu.Lock()
-	defer mu.Unlock()
-	if err != nil {
-		return rotation.Claim{}, err
-	}
-	return got, nil
-}
-
 // race is some processes that want to lead.
 type race struct {
 	t       *testing.T
@@ -343,18 +233,19 @@ func (r *race) leader(runners ...*runner) *runner {
 }
 
 func TestLead_FailsOverInTime(t *testing.T) {
+	const soonest, latest = rotation.LeaseTime - rotation.RenewEvery, rotation.LeaseTime + 2*rotation.RenewEvery
 	tests := []struct {
-		name       string
-		ends       func(*runner)
-		from, to   time.Duration // after that
-		stopsFirst bool
+		name     string
+		ends     func(*runner)
+		from, to time.Duration // after that
+		stops    bool          // the one that led has to, in time
 	}{
-		{"a clean stop", func(one *runner) { one.stop() }, 0, rotation.RenewEvery + time.Second, true},
-		{"a death", func(one *runner) { one.kill() }, rotation.LeaseTime - rotation.RenewEvery, rotation.LeaseTime + 2*rotation.RenewEvery, false},
-		{"a cut line", func(one *runner) { one.store.cut.Store(true) }, rotation.LeaseTime - rotation.RenewEvery, rotation.LeaseTime + 2*rotation.RenewEvery, true},
+		{"a clean stop", func(one *runner) { one.stop() }, 0, rotation.RenewEvery + time.Second, false},
+		{"a death", func(one *runner) { one.kill() }, soonest, latest, false},
+		{"a cut line", func(one *runner) { one.store.cut.Store(true) }, soonest, latest, true},
 	}
 	for _, test := range tests {
-		for seed := range uint64(10) {
+		for seed := range uint64(20) {
 			t.Run(fmt.Sprintf("%s %d", test.name, seed), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					r := newRace(t, seed*100)
@@ -363,19 +254,21 @@ func TestLead_FailsOverInTime(t *testing.T) {
 					defer a.stop()
 					first := r.leader(a, b)
 					other := map[*runner]*runner{a: b, b: a}[first]
-					time.Sleep(time.Minute + time.Duration(seed)*777*time.Millisecond)
+					if seed%2 == 1 { // or just after it began to lead
+						time.Sleep(time.Minute + time.Duration(seed)*777*time.Millisecond)
+					}
 					if !first.leads.Load() || r.led.Load() != 1 {
 						t.Fatalf("the lead changed %d times with nothing wrong", r.led.Load())
 					}
 					gone := time.Now()
 					test.ends(first)
 					r.leader(other)
-					took := time.Unix(0, other.began.Load()).Sub(gone)
-					if took < test.from || took > test.to {
+					began := time.Unix(0, other.began.Load())
+					if took := began.Sub(gone); took < test.from || took > test.to {
 						t.Errorf("the other one leads after %s, want between %s and %s", took, test.from, test.to)
 					}
-					if margin := other.began.Load() - first.ended.Load(); test.name == "a cut line" && time.Duration(margin) < rotation.StopBefore {
-						t.Errorf("the first had %s to stop, want %s", time.Duration(margin), rotation.StopBefore)
+					if margin := began.Sub(time.Unix(0, first.ended.Load())); test.stops && margin < rotation.StopBefore {
+						t.Errorf("the first had %s to stop, want %s", margin, rotation.StopBefore)
 					}
 					if r.worst.Load() != 1 {
 						t.Error("two led at once")
@@ -401,37 +294,42 @@ func (s *stuckClaims) Claim(ctx context.Context, c rotation.Claim) (rotation.Cla
 }
 
 func TestLead_StopsAlthoughTheStoreHangs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &stuckClaims{quickStore: newQuickStore(), free: make(chan struct{})}
-		s.after.Store(3) // one that takes the lead, two renewals
-		engine, err := rotation.New(rotation.Config{Store: s, Hand: newHand(), Shared: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		began := time.Now()
-		var led time.Duration
-		done := make(chan error, 1)
-		go func() {
-			done <- engine.Lead(ctx, "x", func(ctx context.Context) error {
-				<-ctx.Done()
-				if led == 0 {
-					led = time.Since(began)
+	for renewals := range 3 {
+		t.Run(fmt.Sprintf("after %d renewals", renewals), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &stuckClaims{quickStore: newQuickStore(), free: make(chan struct{})}
+				s.after.Store(int32(1 + renewals))
+				engine, err := rotation.New(rotation.Config{Store: s, Hand: newHand(), Shared: true})
+				if err != nil {
+					t.Fatal(err)
 				}
-				return ctx.Err()
+				ctx, cancel := context.WithCancel(t.Context())
+				began := time.Now()
+				var led time.Duration
+				done := make(chan error, 1)
+				go func() {
+					done <- engine.Lead(ctx, "x", func(ctx context.Context) error {
+						<-ctx.Done()
+						if led == 0 {
+							led = time.Since(began)
+						}
+						return ctx.Err()
+					})
+				}()
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				last := time.Duration(renewals) * rotation.RenewEvery
+				if want := last + rotation.LeaseTime - rotation.StopBefore; led != want {
+					t.Errorf("it led for %s, want %s: the last renewal that was answered began after %s", led, want, last)
+				}
+				cancel()
+				close(s.free)
+				if err := <-done; err != nil {
+					t.Errorf("lead: %v", err)
+				}
 			})
-		}()
-		time.Sleep(time.Minute)
-		synctest.Wait()
-		if want := 2*rotation.RenewEvery + rotation.LeaseTime - rotation.StopBefore; led != want {
-			t.Errorf("it led for %s, want %s: the last renewal that was answered began after %s", led, want, 2*rotation.RenewEvery)
-		}
-		cancel()
-		close(s.free)
-		if err := <-done; err != nil {
-			t.Errorf("lead: %v", err)
-		}
-	})
+		})
+	}
 }
 
 func TestLead_ReturnsWhatItsWorkReturns(t *testing.T) {

@@ -111,7 +111,9 @@ func (e *Engine) whileLeading(ctx context.Context, t tenure, fn func(context.Con
 		if t, err = e.renew(ctx, t); errors.Is(err, ErrConflict) || !end.Stop() {
 			depose()
 			e.log.Warn("leads no more", "claim", t.claim.Name, "err", err)
-			<-done
+			if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+				e.log.Error("stop what was led", "claim", t.claim.Name, "err", err)
+			}
 			return errDeposed
 		}
 		end.Reset(time.Until(t.ends()))

@@ -209,8 +209,12 @@ func isLeftover(r Rotation) bool {
 	return r.Kind == Retire && !decided
 }
 
-// noOrphan keeps a rotation open while a key that it made has neither reached its owner nor been revoked.
+// noOrphan keeps a rotation open while a key that it made, or may have made, has neither reached its owner nor been revoked. Of a suspect
+// that the card names a person may decide.
 var noOrphan = &condition{"no key of ours left over", func(r Rotation) bool {
+	if r.Intent != nil && !suspected.holds(r) {
+		return false
+	}
 	return r.New == "" || r.Failure.At != Discarding || r.Failure.Class == ClassGone || r.Failure.Block == UserReplaced
 }}
 

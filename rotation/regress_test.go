@@ -408,3 +408,18 @@ func TestEngine_TheSameAskingBeginsOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestRotation_IsNotClosedBeforeItIsKnownWhatACreationMade(t *testing.T) {
+	open := rotation.Rotation{
+		Stage: rotation.Stuck, Kind: rotation.Replace, Intent: &rotation.Intent{},
+		Failure: rotation.Failure{At: rotation.Creating, Class: rotation.ClassExhausted},
+	}
+	if slices.Contains(open.Offers(rotation.ByApprover), rotation.Close) {
+		t.Error("a rotation can be closed that may have left a key")
+	}
+	named := open
+	named.Failure.Class, named.Failure.Key = rotation.ClassSuspect, "AKIAEXAMPLE"
+	if !slices.Contains(named.Offers(rotation.ByApprover), rotation.Close) {
+		t.Error("a rotation cannot be closed although the key in question is named")
+	}
+}

@@ -114,20 +114,20 @@ func (r Rotation) Handovers() []Handover {
 
 // Removed notes that the message at p is deleted.
 func (r *Rotation) Removed(p Post) {
-	if r.Handover.Post.at(p) {
+	if r.Handover.Post.Same(p) {
 		r.Handover.Gone = true
 	}
-	r.Stale = slices.DeleteFunc(slices.Clone(r.Stale), func(h Handover) bool { return h.Post.at(p) })
+	r.Stale = slices.DeleteFunc(slices.Clone(r.Stale), func(h Handover) bool { return h.Post.Same(p) })
 }
 
 // Exposed notes that the message at p can be neither deleted nor emptied, and why.
 func (r *Rotation) Exposed(p Post, why string) {
-	if r.Handover.Post.at(p) {
+	if r.Handover.Post.Same(p) {
 		r.Handover.Failed = why
 	}
 	r.Stale = slices.Clone(r.Stale)
 	for i := range r.Stale {
-		if r.Stale[i].Post.at(p) {
+		if r.Stale[i].Post.Same(p) {
 			r.Stale[i].Failed = why
 		}
 	}
@@ -144,11 +144,11 @@ type Post struct {
 	Tries   int
 }
 
+// Same tells whether both are the same message, whatever it says.
+func (p Post) Same(q Post) bool { return p.Channel == q.Channel && p.TS == q.TS }
+
 // Known tells whether the message certainly stands in Slack.
 func (p Post) Known() bool { return p.TS != "" }
-
-// at tells whether both stand in the same place.
-func (p Post) at(q Post) bool { return p.Channel == q.Channel && p.TS == q.TS }
 
 // Ask is one question to the approvers, or to whoever must say how a stuck rotation goes on. It stays as the record of what was
 // shown and decided.

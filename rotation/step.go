@@ -38,6 +38,7 @@ type Event struct {
 	Evidence Evidence // as read for the gate, or before the effect
 	Reason   string   // typed by a person
 	Key      KeyID    // created
+	Settled  bool     // it is known that no key was made, so that an open intent is closed
 	Failure  Failure
 }
 
@@ -114,7 +115,7 @@ func (r Rotation) apply(m Move, ev Event) Rotation {
 	r.Turn++
 	r.Since = ev.At
 	r.Retry, r.Work = Retry{}, ""
-	if m.To != Stuck && m.To != Creating || m.From == Discarding {
+	if m.To != Stuck && m.To != Creating || m.From == Discarding || ev.Settled {
 		r.Intent = nil // one that is open outlives a stop: what the lost answer brought is still to be found out
 	}
 	r.Deadline = r.deadline()

@@ -91,6 +91,52 @@ func TestEngines_ALateSuccessCounts(t *testing.T) {
 	})
 }
 
+// TestEngines_AStopLeavesWhatFollowsToOthers stops a process, cleanly, in the middle of an effect: it finishes that, and the other one goes
+// on at once, but for a secret that the first one holds.
+func TestEngines_AStopLeavesWhatFollowsToOthers(t *testing.T) {
+	for method, want := range map[string]rotation.Stage{"DeleteKey": rotation.Creating, "CreateKey": rotation.Switching} {
+		t.Run(method, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFleet(t, ways()[1], 2)
+				a, b := f.start(), f.start()
+				met := make(chan struct{})
+				f.fate = func(p *process, called string) fate {
+					switch {
+					case called == method && p == a:
+						return fate{after: func() { close(met); time.Sleep(10 * time.Second) }}
+					case called == "Prepare" && p == b:
+						return fate{after: func() { time.Sleep(10 * time.Second) }}
+					}
+					return fate{}
+				}
+				for range 5 {
+					f.people()
+					select {
+					case <-met:
+					case <-time.After(pace):
+						continue
+					}
+					break
+				}
+				a.stop()
+				f.pick = func(n int) int { return n - 1 }
+				time.Sleep(3 * rotation.SharedTick)
+				synctest.Wait()
+				r := f.rotation()
+				if r.Stage != want || want == rotation.Creating && !b.Mine(r.Work) {
+					t.Errorf("at %s, worked on by the other one: %v", r.Stage, b.Mine(r.Work))
+				}
+				a.store.kill()
+				f.fate = nil
+				f.play()
+				if r := f.rotation(); r.Issued != 2 {
+					t.Errorf("%d keys were issued", r.Issued)
+				}
+			})
+		})
+	}
+}
+
 // TestEngines_ALossyLineHoldsUpNoTakeOver: that a look fails now and then tells nothing of whether another process lives.
 func TestEngines_ALossyLineHoldsUpNoTakeOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -100,7 +146,7 @@ func TestEngines_ALossyLineHoldsUpNoTakeOver(t *testing.T) {
 		b := f.start()
 		f.until(rotation.Requested)
 		f.click(carol, rotation.Approve)
-		b.store.lossy.Store(7)
+		b.store.lossy.Store(6) // of each round, which looks twice, the second look
 		time.Sleep(rotation.WorkLease + 10*time.Second)
 		synctest.Wait()
 		if len(f.takes) != 1 {
@@ -226,6 +272,30 @@ func TestEngines_LiveAgain(t *testing.T) {
 		if r := f.rotation(); r.ID != ci.ID()+"-3" {
 			t.Errorf("the last rotation is %s, want the third", r.ID)
 		}
+	})
+}
+
+// TestEngine_ALostAnswerOfTheStoreHoldsNothingUp: what was written goes on, though it was not said to be written.
+func TestEngine_ALostAnswerOfTheStoreHoldsNothingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, ways()[0], 1)
+		lost := false
+		f.fate = func(_ *process, method string) fate {
+			if lost || method != "Replace" || f.cloud.count("create") == 0 {
+				return fate{}
+			}
+			lost = true
+			return fate{fails: true, applied: true}
+		}
+		f.start()
+		f.until(rotation.Requested)
+		f.click(carol, rotation.Approve)
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if r := f.rotation(); r.Stage != rotation.Switching || !lost {
+			t.Errorf("at %s after some seconds, lost %v", r.Stage, lost)
+		}
+		f.play()
 	})
 }
 

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -67,6 +69,7 @@ func (d *door) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler) // whoever asked was killed in the middle of it
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
+	r = r.WithContext(context.WithoutCancel(r.Context())) // what has arrived is carried out, and dynalite does not survive half a request
 	op, to := d.name(r, body)
 	c := call{d.replica, op}
 	verdict := d.w.judge(c)
@@ -80,9 +83,7 @@ func (d *door) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 		d.replica.kill("after " + op)
 		panic(http.ErrAbortHandler)
 	}
-	for name, values := range answer.Header() {
-		rw.Header()[name] = values
-	}
+	maps.Copy(rw.Header(), answer.Header())
 	rw.WriteHeader(answer.Code)
 	_, _ = rw.Write(answer.Body.Bytes()) // the one who asked may be gone
 }

@@ -344,7 +344,7 @@ func (w *world) playAll(ctx context.Context, seed uint64, life func(*story) []ph
 	g, ctx := errgroup.WithContext(ctx)
 	for i, u := range w.users {
 		s := newStory(w, u, seed*1000+uint64(i))
-		s.unruly = true
+		s.unruly = 3
 		g.Go(func() error {
 			select {
 			case <-time.After(time.Duration(i) * w.arrivals):

@@ -20,7 +20,7 @@ type story struct {
 	u      user
 	id     string // of the user's document: what a button's value begins with
 	rng    *rand.Rand
-	unruly bool // people click twice, at once and where they may not
+	unruly int // so many times, or less often, people click what was clicked a moment ago, and where they may not
 	moved  func(phase string)
 }
 
@@ -85,9 +85,6 @@ type attempt struct {
 	told int
 }
 
-// composure is how long people wait before they click the same again, if the answer was that it is not so.
-const composure = 2 * time.Second
-
 // clickOne clicks the first thing that is offered and was not clicked yet, if somebody listens.
 func (s *story) clickOne(ctx context.Context, offers []offer, clicked map[string]attempt) (bool, error) {
 	if s.w.slack.Sockets() == 0 {
@@ -101,7 +98,7 @@ func (s *story) clickOne(ctx context.Context, offers []offer, clicked map[string
 		m, b, ok := s.find(member, o.action)
 		told := s.told(member)
 		name := o.member + " " + o.action + " " + b.ref + " at " + m.TS
-		if before, did := clicked[name]; !ok || o.ref != "" && o.ref != b.ref || did && (before.told >= told || time.Since(before.at) < composure) {
+		if before, did := clicked[name]; !ok || o.ref != "" && o.ref != b.ref || did && (before.told >= told || time.Since(before.at) < s.w.composure) {
 			continue
 		}
 		acked, err := s.click(ctx, member, m, b)
@@ -111,7 +108,7 @@ func (s *story) clickOne(ctx context.Context, offers []offer, clicked map[string
 		if acked {
 			clicked[name] = attempt{time.Now(), told}
 		}
-		if s.unruly {
+		if s.unruly > 0 {
 			s.misbehave(ctx, m, b)
 		}
 		return true, nil
@@ -175,7 +172,7 @@ func (s *story) misbehave(ctx context.Context, m slacksim.Message, b button) {
 		return
 	}
 	stale := slacksim.Target{Channel: m.Channel, TS: m.TS, ActionID: b.id, Selected: b.selected}
-	for range s.rng.IntN(3) {
+	for range s.rng.IntN(s.unruly) {
 		member := approvers[s.rng.IntN(len(approvers))]
 		if m.Channel != approvals || s.rng.IntN(4) == 0 {
 			member = s.u.owner

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -12,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -46,6 +43,7 @@ type world struct {
 	table      string        // DynamoDB's endpoint; empty: the store is a file
 	glance     time.Duration // how long people do not look after they looked
 	arrivals   time.Duration // from the beginning of one story to that of the next
+	composure  time.Duration // before people click the same again, if the answer was that it is not so
 	logs       locked
 	background sync.WaitGroup // people who click beside their story
 
@@ -58,6 +56,7 @@ type world struct {
 	changes []change
 	deeds   []deed
 	acks    map[*replica]int
+	led     *replica                 // who posted the latest card
 	older   map[string]time.Duration // by which a user's document is older when the program starts next
 }
 
@@ -116,7 +115,7 @@ func newWorld(t *testing.T, binary string, p plan) *world {
 		t.Fatal(err)
 	}
 	w := &world{
-		t: t, binary: binary, folder: t.TempDir(), table: p.table, spec: p.spec, glance: time.Duration(p.users) * 5 * time.Millisecond, acks: map[*replica]int{},
+		t: t, binary: binary, folder: t.TempDir(), table: p.table, spec: p.spec, glance: time.Duration(p.users) * 5 * time.Millisecond, composure: 2 * time.Second, acks: map[*replica]int{},
 		// A restart stands for hours here, so Slack's limits on rates would see calls of hours in a minute.
 		slack: slacksim.New(slacksim.Config{
 			Burst: -1, Scopes: manifest.OAuthConfig.Scopes.Bot, Commands: manifest.Commands(), Events: manifest.Events(),
@@ -149,9 +148,10 @@ func newWorld(t *testing.T, binary string, p plan) *world {
 			r.kill("the end")
 		}
 		w.slack.Close()
-		if t.Failed() || os.Getenv("KEYTURNER_LOGS") != "" {
-			path := filepath.Join(os.TempDir(), "keyturner-"+t.Name()+"-"+filepath.Base(filepath.Dir(w.folder))+"-"+filepath.Base(w.folder)+".log")
-			t.Logf("what the program said is in %s (%v)", path, os.WriteFile(path, w.logs.Bytes(), 0o600))
+		said := w.logs.Bytes()
+		err := os.WriteFile(filepath.Join(t.ArtifactDir(), filepath.Base(w.folder)+".log"), said, 0o600)
+		if t.Failed() {
+			t.Logf("the last that the program said (all of it is kept with -artifacts; %v):\n%s", err, said[max(0, len(said)-lastWords):])
 		}
 	})
 	return w
@@ -216,11 +216,15 @@ func (w *world) environ(url string) []string {
 // judge decides what becomes of a call. A process that has been killed makes none: what arrives of it late is what the network still
 // held, and is applied.
 func (w *world) judge(c call) fate {
+	c.by.calls.Add(1)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	fmt.Fprintf(&w.logs, "--- %s %s calls %s\n", time.Now().UTC().Format("15:04:05.000"), c.by.name, c.op)
 	if strings.HasPrefix(c.op, "ack ") {
 		w.acks[c.by]++
+	}
+	if c.op == "chat.postMessage in #approvals" {
+		w.led = c.by
 	}
 	if w.judged == nil {
 		return passes
@@ -241,296 +245,5 @@ func (w *world) fault(format string, args ...any) {
 	w.faults = append(w.faults, fmt.Sprintf(format, args...))
 }
 
-// locked is a buffer that several goroutines write to.
-type locked struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *locked) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-// Bytes returns a copy of what has been written.
-func (l *locked) Bytes() []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Clone(l.buf.Bytes())
-}
-
-// replica is one place where the program runs, as one process after the other.
-type replica struct {
-	w    *world
-	name string
-	url  string // of its door
-
-	mu      sync.Mutex
-	process *exec.Cmd
-	ended   chan struct{} // closed when the process has ended and been reaped
-	killed  string        // where it was killed; empty: it was not
-	began   time.Time
-	kills   int
-}
-
-// start runs the program.
-func (r *replica) start() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	args := []string{"run", "--config", r.w.configPath()}
-	process := exec.Command(r.w.binary, args...)
-	process.Env, process.Dir, process.Stderr, process.Stdout = r.w.environ(r.url), r.w.folder, &r.w.logs, &r.w.logs
-	if err := process.Start(); err != nil {
-		r.w.fault("start the program: %v", err)
-		return
-	}
-	ended := make(chan struct{})
-	r.process, r.ended, r.killed, r.began = process, ended, "", time.Now()
-	go func() {
-		_ = process.Wait() // how it ended is in ProcessState
-		close(ended)
-	}()
-}
-
-// kill ends the process as a power cut does, and waits until nothing of it is left. It tells whether there was one to kill.
-func (r *replica) kill(at string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.runs() {
-		return false
-	}
-	r.killed = at
-	r.kills++
-	fmt.Fprintf(&r.w.logs, "--- %s killed %s\n", r.name, at)
-	if err := r.process.Process.Kill(); err != nil && r.runs() {
-		r.w.fault("kill %s: %v", r.name, err)
-	}
-	<-r.ended
-	return true
-}
-
-// runs tells whether the process lives, with r.mu held.
-func (r *replica) runs() bool {
-	if r.process == nil {
-		return false
-	}
-	select {
-	case <-r.ended:
-		return false
-	default:
-		return true
-	}
-}
-
-// stop asks the process to end, as a deployment does, and waits until it has.
-func (r *replica) stop() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.runs() {
-		return
-	}
-	fmt.Fprintf(&r.w.logs, "--- %s is asked to stop\n", r.name)
-	if err := r.process.Process.Signal(syscall.SIGTERM); err != nil && r.runs() {
-		r.w.fault("stop %s: %v", r.name, err)
-	}
-	select {
-	case <-r.ended:
-		if code := r.process.ProcessState.ExitCode(); code != 0 {
-			r.w.fault("%s was asked to stop and ended with %v", r.name, r.process.ProcessState)
-		}
-	case <-time.After(patience):
-		r.w.fault("%s was asked to stop and has not for %v", r.name, patience)
-		_ = r.process.Process.Kill() // it ends now, in whatever state
-		<-r.ended
-	}
-	r.killed = "a clean stop"
-}
-
-// dump ends the process and has it say what it was at.
-func (r *replica) dump() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.runs() && r.process.Process.Signal(syscall.SIGQUIT) == nil {
-		<-r.ended
-		r.killed = "to see what it was at"
-	}
-}
-
-// gone waits until the process has ended, and tells where it was killed; false: ctx has ended.
-func (r *replica) gone(ctx context.Context) (at string, ok bool) {
-	r.mu.Lock()
-	ended := r.ended
-	r.mu.Unlock()
-	select {
-	case <-ended:
-	case <-ctx.Done():
-		return "", false
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.killed == "" {
-		r.w.fault("%s ended by itself: %v", r.name, r.process.ProcessState)
-	}
-	return r.killed, true
-}
-
-// patience is how long a person, or a test, waits for what should happen.
-const patience = 60 * time.Second
-
-// restartAge is by how much older a file is when the program starts again after a kill: what waits for a lost answer to show, for
-// minutes, need not be waited for.
-const restartAge = 20 * time.Minute
-
-// run keeps the program running, whatever kills it, while people play, and then looks at what is left.
-func (w *world) run(ctx context.Context, play func(context.Context) error) {
-	w.t.Helper()
-	keeping, stop := context.WithCancel(ctx)
-	var kept sync.WaitGroup
-	for _, r := range w.replicas {
-		r.start()
-		kept.Go(func() {
-			for {
-				if _, ok := r.gone(keeping); !ok || keeping.Err() != nil {
-					return
-				}
-				w.between(ctx)
-				r.start()
-			}
-		})
-	}
-	err := play(ctx)
-	stop()
-	if err != nil {
-		for _, r := range w.replicas {
-			r.dump()
-		}
-	}
-	w.background.Wait()
-	kept.Wait()
-	w.onCalls(nil)
-	if err := errors.Join(err, w.settle(ctx), w.verify(ctx)); err != nil {
-		w.t.Error(err)
-	}
-}
-
-// between is what happens while the program does not run. Others may have a table meanwhile, and then nothing does.
-func (w *world) between(ctx context.Context) {
-	if err := w.leaks(ctx); err != nil {
-		w.fault("%v", err)
-	}
-	w.mu.Lock()
-	older := w.older
-	w.older = nil
-	w.mu.Unlock()
-	if w.table != "" {
-		return
-	}
-	err := w.age(ctx, func(p *rotation.Progress) {
-		ripen(p, restartAge)
-		mature(p, older[p.User.Name])
-	})
-	if err != nil {
-		w.fault("age the store: %v", err)
-	}
-}
-
-// pass has time pass for one user: while the program does not run, or, in a table, beside those that do.
-func (w *world) pass(ctx context.Context, by time.Duration, user string) error {
-	if w.table != "" {
-		return w.age(ctx, func(p *rotation.Progress) {
-			if p.User.Name == user {
-				mature(p, by)
-			}
-		})
-	}
-	w.mu.Lock()
-	if w.older == nil {
-		w.older = map[string]time.Duration{}
-	}
-	w.older[user] += by
-	w.mu.Unlock()
-	w.replicas[0].kill("as time passes")
-	return nil
-}
-
-// settle stops the program when there is nothing left to do.
-func (w *world) settle(ctx context.Context) error {
-	for try := 1; ; try++ {
-		for _, r := range w.replicas {
-			r.stop()
-		}
-		left, err := w.left(ctx)
-		if err != nil || left == nil || try == 4 {
-			return errors.Join(err, left)
-		}
-		for _, r := range w.replicas {
-			r.start()
-		}
-		w.quiet(ctx)
-	}
-}
-
-// left tells what is still to be done.
-func (w *world) left(ctx context.Context) (left, err error) {
-	kept, err := w.kept()
-	if err != nil {
-		return nil, err
-	}
-	defer kept.Close()
-	b, err := read(ctx, kept)
-	if err != nil {
-		return nil, err
-	}
-	return b.settled(), nil
-}
-
-// quiet waits until nothing has happened for a while.
-func (w *world) quiet(ctx context.Context) {
-	for {
-		_, slackNext := w.slack.Changed()
-		_, awsNext := w.aws.Changed()
-		select {
-		case <-slackNext:
-		case <-awsNext:
-		case <-time.After(3 * time.Second):
-			return
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// connected waits until the program has a socket.
-func (w *world) connected(ctx context.Context) error {
-	for {
-		_, next := w.slack.Changed()
-		if w.slack.Sockets() > 0 {
-			return nil
-		}
-		select {
-		case <-next:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// lastStart is when a process was last started.
-func (w *world) lastStart() time.Time {
-	var last time.Time
-	for _, r := range w.replicas {
-		r.mu.Lock()
-		last = later(last, r.began)
-		r.mu.Unlock()
-	}
-	return last
-}
-
-// wait is how long nothing may happen: on a table, what a killed process was at is left to it for some minutes.
-func (w *world) wait() time.Duration {
-	if w.table != "" {
-		return 5 * time.Minute
-	}
-	return patience
-}
+// lastWords is how much is shown of what the program said when a test fails, in bytes.
+const lastWords = 8 << 10

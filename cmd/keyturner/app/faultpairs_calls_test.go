@@ -291,7 +291,7 @@ func (l *socketLine) Write(p []byte) (n int, err error) {
 	case end != nil && end.silent:
 		return len(p), nil
 	case end != nil && !end.crash && !end.applied:
-		_ = l.Conn.Close()
+		_ = l.Close()
 		return 0, errBroken
 	}
 	err = l.r.call("slack", strings.TrimPrefix(ackCall, "slack "), func() (err error) {
@@ -299,7 +299,7 @@ func (l *socketLine) Write(p []byte) (n int, err error) {
 		return err
 	})
 	if err == nil && end != nil {
-		_ = l.Conn.Close()
+		_ = l.Close()
 		err = errBroken
 	}
 	return n, err

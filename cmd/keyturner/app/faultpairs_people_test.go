@@ -63,18 +63,32 @@ func (p *play) begin(slot int) {
 	}()
 }
 
-// scene plays a part of the story, and waits until the bot has nothing left to do.
+// scene plays a part of the story, and waits until the bot has nothing left to do. What it owes then, it has kept.
 func (p *play) scene(name string, do func()) {
 	p.calls.enter(name)
 	p.story.add("— %s —", name)
 	do()
 	for range 60 {
 		p.pass(5 * time.Second)
-		if p.settled() {
+		if p.idle() {
 			break
 		}
 	}
 	p.pass(20 * time.Second) // what comes round every quarter of a minute
+	if p.idle() {
+		p.watch.inv9()
+		p.watch.inv10()
+		p.verdict()
+	}
+}
+
+// idle tells whether the bot has nothing to do by itself, and no secret to remove.
+func (p *play) idle() bool {
+	return p.settled() && !slices.ContainsFunc(p.kept.progresses(), func(doc rotation.Progress) bool {
+		return slices.ContainsFunc(doc.All(), func(r rotation.Rotation) bool {
+			return slices.ContainsFunc(r.Handovers(), func(h rotation.Handover) bool { return h.Due(p.now()) })
+		})
+	})
 }
 
 // pass lets time pass, holds the invariants against what has happened, and has a process that has died replaced.

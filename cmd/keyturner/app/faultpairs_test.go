@@ -1,9 +1,10 @@
 package app_test
 
 import (
+	"flag"
 	"fmt"
 	"hash/fnv"
-	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,7 +12,19 @@ import (
 	"time"
 )
 
-// TestFaultPairs plays short stories of the whole bot, once for each of its outside calls and each way in which that call can go wrong.
+// TestFaultPairs plays short stories of the whole bot, once for each of its outside calls and each way in which that call can go wrong: it
+// is not carried out, or it is and its answer is lost; and the process goes on, or dies there and is replaced. People try again as people
+// do. The invariants of the design hold all the time, and each story ends as it does without the mishap.
+//
+// The table is made from what is called: in each scene the first call of each kind, and each call that changes something. What there is to
+// be called is read from the code, so that a new call without a row fails the test. A call that goes wrong because the plot is about
+// that has its rows in another plot.
+//
+// All rows take some minutes. They are run with
+//
+//	go test ./cmd/keyturner/app -run 'TestFaultPairs$' -faultpairs.every=1 -timeout=1h
+//
+// By itself, one in eleven is, and under the race detector one in 97; always the same ones.
 func TestFaultPairs(t *testing.T) {
 	known := map[string]bool{}
 	rows, ran, table := 0, 0, map[string]int{}
@@ -33,14 +46,25 @@ func TestFaultPairs(t *testing.T) {
 	t.Logf("%d of %d rows are run", ran, rows)
 }
 
-// chosen tells whether a row is run: all of them with KEYTURNER_REQUIRE=all, and otherwise every seventh.
+// chosen tells whether a row is run.
 func chosen(name string) bool {
-	if os.Getenv("KEYTURNER_REQUIRE") == "all" && !raceEnabled {
-		return true
+	return hashOf(name)%uint32(*everyPair) == 0
+}
+
+// everyPair is how many rows there are for each that is played.
+var everyPair = flag.Int("faultpairs.every", usualPairs(), "play one in `n` rows of the fault pairs, chosen by their names; 1 plays all")
+
+func usualPairs() int {
+	if raceEnabled {
+		return 97
 	}
+	return 11
+}
+
+func hashOf(name string) uint32 {
 	h := fnv.New32a()
-	h.Write([]byte(name))
-	return h.Sum32()%7 == 0
+	_, _ = h.Write([]byte(name)) // never fails
+	return h.Sum32()
 }
 
 func (m mishap) String() string { return fmt.Sprintf("%s/%s #%d, %s", m.scene, m.op, m.n, m.end) }
@@ -84,6 +108,9 @@ func (l plot) record(t *testing.T) (made []outcall, end standing) {
 
 // suffer plays a plot with a mishap.
 func (l plot) suffer(t *testing.T, m mishap, want standing) {
+	if m.end.crash && l.shape.replicas == 1 && hashOf(m.String())%5 == 0 { // some are slower: what a crash leaves is then read from a file
+		l.shape.bolt = filepath.Join(t.TempDir(), "store.db")
+	}
 	p := newPlay(t, l.shape, &m)
 	defer p.finally(t)
 	l.play(p)

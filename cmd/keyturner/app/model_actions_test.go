@@ -226,9 +226,19 @@ func (w *world) doAWSFault(t *rapid.T) {
 		"ListUsers", "GetCredentialReport", "LookupEvents", "AssumeRole", "*",
 	})
 	f := pick(t, "fault", []iamsim.Fault{
-		{Drop: true}, {Drop: true, Apply: true}, {Truncate: true, Apply: true}, {Code: "Throttling"}, {Code: "AccessDenied"},
-		{Code: "ServiceFailure"}, {Code: "ServiceFailure", Apply: true}, {Status: 502}, {Status: 502, Apply: true},
-		{Delay: 20 * time.Second}, {Delay: 20 * time.Second, Apply: true}, {Delay: 70 * time.Second}, {Delay: 70 * time.Second, Apply: true},
+		{Drop: true},
+		{Drop: true, Apply: true},
+		{Truncate: true, Apply: true},
+		{Code: "Throttling"},
+		{Code: "AccessDenied"},
+		{Code: "ServiceFailure"},
+		{Code: "ServiceFailure", Apply: true},
+		{Status: 502},
+		{Status: 502, Apply: true},
+		{Delay: 20 * time.Second},
+		{Delay: 20 * time.Second, Apply: true},
+		{Delay: 70 * time.Second},
+		{Delay: 70 * time.Second, Apply: true},
 	})
 	f.Times = pick(t, "times", []int{1, 1, 1, 2, 4, 30})
 	w.story.add("AWS %s will fail %d times: %+v", op, f.Times, faultWords(f))
@@ -259,9 +269,19 @@ func (w *world) doSlackFault(t *rapid.T) {
 		"users.info", "conversations.history", "response_url", "apps.connections.open", "auth.test", "conversations.info",
 	})
 	f := pick(t, "fault", []slacksim.Fault{
-		{Drop: true}, {Drop: true, Apply: true}, {Error: "internal_error"}, {Error: "internal_error", Apply: true}, {Status: 503},
-		{Status: 503, Apply: true}, {RetryAfter: 1}, {RetryAfter: 30}, {Delay: 2 * time.Second}, {Delay: 20 * time.Second},
-		{Hang: true}, {Hang: true, Apply: true}, {Error: "fatal_error", Apply: true},
+		{Drop: true},
+		{Drop: true, Apply: true},
+		{Error: "internal_error"},
+		{Error: "internal_error", Apply: true},
+		{Status: 503},
+		{Status: 503, Apply: true},
+		{RetryAfter: 1},
+		{RetryAfter: 30},
+		{Delay: 2 * time.Second},
+		{Delay: 20 * time.Second},
+		{Hang: true},
+		{Hang: true, Apply: true},
+		{Error: "fatal_error", Apply: true},
 	})
 	f.Times = pick(t, "times", []int{1, 1, 1, 2, 5, 20})
 	w.story.add("Slack %s will fail %d times: %+v", method, f.Times, f)
@@ -386,6 +406,9 @@ func (w *world) doByHand(t *rapid.T) {
 		o.mu.Unlock()
 	case len(keys) > 0:
 		k := pick(t, "key", keys)
+		if !w.people.wallets[user.String()][k.ID] {
+			return // nobody has its secret
+		}
 		err := account.Use(k.ID, "ec2", "eu-west-1")
 		w.story.add("somebody uses %s of %s: %v", short(k.ID), u.name, orOK(err))
 	}

@@ -46,7 +46,8 @@ func (w *world) settled() bool {
 	}
 	return !slices.ContainsFunc(w.kept.progresses(), func(p rotation.Progress) bool {
 		r, runs := p.Running()
-		return p.Owed && w.watch.reachable(p) || runs && r.Stage.Working()
+		unshown := slices.ContainsFunc(p.All(), func(r rotation.Rotation) bool { return len(w.watch.cards(r)) > 0 })
+		return p.Owed && w.watch.reachable(p) || runs && r.Stage.Working() || unshown
 	})
 }
 
@@ -64,10 +65,11 @@ func (o *watch) inv9() {
 		}
 		o.w.kept.mu.Lock()
 		refused := o.w.kept.refused[d.id]
+		patience := d.tried && o.w.kept.worked[d.id].Sub(d.at) >= answerAgain
 		o.w.kept.mu.Unlock()
 		opens := d.kind == "click" && (d.on == "deny" || d.on == "close") && (slices.Contains(approvers, d.member) || o.w.deaths > 0) // a form; the decision comes with it
 		recorded := d.on == "" || opens || refused || slices.ContainsFunc(entries, func(e rotation.Entry) bool { return e.Actor == d.member && sameMove(e, d) })
-		if d.answered == "" && (d.on == "" || !o.tookEffect(entries, d)) {
+		if d.answered == "" && !patience && !(refused && o.w.deaths > 0) && (d.on == "" || !o.tookEffect(entries, d)) {
 			o.w.fail(9, "a click is not answered: %s", d)
 		}
 		if !recorded && !o.w.kept.ailing(d.sent) && d.answered != "with a form" && d.answered != "in its form" && d.answered != "in the acknowledgement" {
@@ -75,6 +77,9 @@ func (o *watch) inv9() {
 		}
 	}
 }
+
+// answerAgain is for how long the bot tries to give an answer that Slack does not take, less the time between two checks.
+const answerAgain = 4 * time.Minute
 
 // sameMove tells whether an entry may be that of a click.
 func sameMove(e rotation.Entry, d *delivery) bool {
@@ -107,7 +112,9 @@ func (o *watch) inv10() {
 			o.w.fail(10, "a working stage stands still: %s at %s", r.ID, r.Stage)
 		}
 		for _, r := range p.All() {
-			o.cards(r)
+			for _, problem := range o.cards(r) {
+				o.w.fail(10, "a card is not as it should be: %s", problem)
+			}
 			for _, h := range r.Handovers() {
 				if h.Due(o.w.now()) {
 					o.w.fail(10, "a secret's message that is due stands for ever: %s", r.ID)
@@ -130,8 +137,8 @@ func (o *watch) inv10() {
 	}
 }
 
-// cards holds that the cards of a rotation stand in Slack, offering what the lifecycle offers now, and nothing else.
-func (o *watch) cards(r rotation.Rotation) {
+// cards holds that the cards of a rotation stand in Slack, offering what the lifecycle offers now, and nothing else. It tells what is wrong.
+func (o *watch) cards(r rotation.Rotation) (problems []string) {
 	want := map[string]bool{}
 	if ask, open := r.CurrentAsk(); open || len(r.Asks) > 0 && !r.Ended() {
 		if !open {
@@ -158,7 +165,7 @@ func (o *watch) cards(r rotation.Rotation) {
 				is := channel + " " + on + " " + ref
 				if _, wanted := want[is]; !wanted {
 					if channel == approvals {
-						o.w.fail(10, "a card offers what is not possible now: %s %s", on, o.w.short(ref))
+						problems = append(problems, "it offers what is not possible now: "+on+" "+o.w.short(ref))
 					}
 					continue
 				}
@@ -168,9 +175,10 @@ func (o *watch) cards(r rotation.Rotation) {
 	}
 	for button, missing := range want {
 		if missing {
-			o.w.fail(10, "a card is missing, or does not offer what is possible: %s", o.w.short(button))
+			problems = append(problems, "it is missing, or does not offer what is possible: "+o.w.short(button))
 		}
 	}
+	return problems
 }
 
 func turnOf(r rotation.Rotation, ask rotation.Ask, open bool) int {
@@ -218,6 +226,7 @@ func (w *world) finish() {
 			break
 		}
 		w.sleep(time.Minute)
+		w.restore()
 		w.check()
 	}
 	w.leap(day)

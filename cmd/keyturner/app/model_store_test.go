@@ -27,6 +27,7 @@ type kept struct {
 	revs      map[string][]version // of every progress, oldest first
 	envelopes map[string][]letter  // of every envelope
 	refused   map[string]bool      // envelopes of which the bot was told that they are not recorded
+	worked    map[string]time.Time // envelopes that are done, and when that was noted, by the model's clock
 	struck    []time.Time          // when a fault struck, by the bubble's clock
 }
 
@@ -51,7 +52,7 @@ type storeFault struct {
 }
 
 func openKept(w *world) *kept {
-	k := &kept{w: w, revs: map[string][]version{}, envelopes: map[string][]letter{}, refused: map[string]bool{}}
+	k := &kept{w: w, revs: map[string][]version{}, envelopes: map[string][]letter{}, refused: map[string]bool{}, worked: map[string]time.Time{}}
 	k.reopen()
 	return k
 }
@@ -98,7 +99,9 @@ func (k *kept) heal() {
 func (k *kept) ailing(since time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return slices.ContainsFunc(k.struck, func(t time.Time) bool { return !t.Before(since.Add(-time.Minute)) && t.Before(since.Add(5*time.Minute)) })
+	return slices.ContainsFunc(k.struck, func(t time.Time) bool {
+		return !t.Before(since.Add(-time.Minute)) && t.Before(since.Add(5*time.Minute))
+	})
 }
 
 // strikes counts the faults that have struck.
@@ -194,6 +197,9 @@ func (k *kept) wroteEnvelope(v rotation.Envelope) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.envelopes[v.ID] = append(k.envelopes[v.ID], letter{time.Now(), v})
+	if v.Done {
+		k.worked[v.ID] = k.w.now()
+	}
 }
 
 // lagging gives the live documents and the waiting envelopes as the indexes showed them some time ago.

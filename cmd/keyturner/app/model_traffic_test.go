@@ -21,7 +21,7 @@ type delivery struct {
 	channel          string
 	at               time.Time // the model's clock, at the check after it was sent
 	sent             time.Time // the bubble's, then
-	acked, told      bool      // told: in the acknowledgement
+	acked, tried     bool      // tried: it was tried to answer
 	answered         string    // how, as far as can be seen
 }
 
@@ -144,30 +144,36 @@ func (o *watch) frameReceived(raw []byte) {
 	d := o.delivered[f.ID]
 	d.acked = true
 	if len(f.Payload) > 2 { // more than {}
-		d.told = true
 		d.answered = "in the acknowledgement"
 	}
 }
 
-// called looks at a call of the bot to Slack: whom it answers. An attempt counts: what Slack does not take while it is out of order is not the
-// bot's to answer for.
+// called looks at a call of the bot to Slack: whom it answers. One that Slack has not taken, for all the bot knows, is an attempt.
 func (o *watch) called(name, rest string) {
 	path, recorded, _ := strings.Cut(rest, "\n")
 	form, out := cutForm(recorded)
+	out = strings.TrimSpace(out)
+	taken := out == "ok" || strings.Contains(out, `"ok":true`)
 	view, _ := decoded(out)["view"].(map[string]any)
 	for _, d := range o.order {
+		how := ""
 		switch {
 		case name == "response_url" && d.hook != "" && strings.HasSuffix(path, d.hook):
-			d.answered = "through the response URL"
+			how = "through the response URL"
 		case name == "views.open" && d.trigger != "" && d.trigger == form["trigger_id"]:
-			d.answered, d.view = "with a form", text(view["id"])
+			how = "with a form"
+			d.view = text(view["id"])
 		case name == "views.update" && d.view != "" && d.view == form["view_id"] && d.acked:
-			d.answered = "in its form"
-		case name == "chat.postEphemeral" && d.member == form["user"] && d.acked && d.answered == "":
-			d.answered = "with an ephemeral message"
-		case name == "chat.postMessage" && d.member == form["channel"] && d.acked && d.answered == "" && !o.isNamed(form["text"]):
-			d.answered = "in a direct message"
+			how = "in its form"
+		case name == "chat.postEphemeral" && d.member == form["user"] && d.acked:
+			how = "with an ephemeral message"
+		case name == "chat.postMessage" && d.member == form["channel"] && d.acked && !o.isNamed(form["text"]):
+			how = "in a direct message"
 		}
+		if how != "" && taken && d.answered == "" {
+			d.answered = how
+		}
+		d.tried = d.tried || how != ""
 	}
 }
 

@@ -135,21 +135,21 @@ func (l look) evidence() rotation.Evidence {
 
 // change is a call of the bot that changes AWS.
 type change struct {
-	r             *replica
-	at            time.Time // the model's clock, when it was sent
-	sent          time.Time // the bubble's
-	op            string
-	user          rotation.UserRef
-	key           rotation.KeyID
-	status        string
-	doc           rotation.Progress // as stored when it was sent
-	looks         []look            // what was there when the bot read it, in the minute before
-	before        look
-	reads         map[string]reading
-	made          rotation.KeyID // by CreateAccessKey
-	answer        string
-	effective     bool
-	inOrder       int
+	r         *replica
+	at        time.Time // the model's clock, when it was sent
+	sent      time.Time // the bubble's
+	op        string
+	user      rotation.UserRef
+	key       rotation.KeyID
+	status    string
+	doc       rotation.Progress // as stored when it was sent
+	looks     []look            // what was there when the bot read it, in the minute before
+	before    look
+	reads     map[string]reading
+	made      rotation.KeyID // by CreateAccessKey
+	answer    string
+	effective bool
+	inOrder   int
 }
 
 // reading ops are all that the bot may call beside the three changes.

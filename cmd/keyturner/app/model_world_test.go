@@ -106,6 +106,7 @@ type world struct {
 	checked  time.Time // when check was called last
 	deaths   int
 	steps    int
+	slow     []time.Time    // when AWS became slow, by the bubble's clock: F9
 	retries  map[string]int // how often a stuck rotation was tried again at the end
 }
 
@@ -309,7 +310,7 @@ func (w *world) end() {
 	w.slack.Close()
 	for _, r := range w.zombies {
 		if !r.ended.Load() {
-			<-r.done
+			_ = <-r.done
 		}
 		r.close()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ func (b *Bot) command(ctx context.Context, who caller, l letter) {
 		return
 	}
 	if _, err := b.cfg.People.Actor(ctx, who.member); err != nil {
-		b.turnAway(ctx, who, l.Command+" "+words[0], err)
+		b.turnAway(ctx, who, l.Command+" "+knownWord(l.Text), err)
 		return
 	}
 	switch strings.ToLower(words[0]) {
@@ -36,6 +37,19 @@ func (b *Bot) command(ctx context.Context, who caller, l letter) {
 	default:
 		b.reply(ctx, who, unknownCommand(l.Text))
 	}
+}
+
+// knownWord is the first word of a command if it is one of ours, and else says that it is not. Anything may be typed or pasted after a
+// command, a secret too: only this is stored or logged of it.
+func knownWord(text string) string {
+	words := strings.Fields(text)
+	switch {
+	case len(words) == 0:
+		return ""
+	case slices.Contains([]string{"help", "status"}, strings.ToLower(words[0])):
+		return strings.ToLower(words[0])
+	}
+	return "(another word)"
 }
 
 // openKeys opens the modal and fills it with the keys of the person who asked.

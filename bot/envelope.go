@@ -361,6 +361,7 @@ type keptLetter struct {
 
 // encode makes what the inbox keeps.
 func (l letter) encode() ([]byte, error) {
+	l.Text = knownWord(l.Text)
 	body, err := json.Marshal(keptLetter{letterSchema, l})
 	if err != nil {
 		return nil, fmt.Errorf("encode a letter: %w", err)

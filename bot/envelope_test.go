@@ -88,7 +88,7 @@ func TestReadLetter(t *testing.T) {
 				t.Errorf("what stood in the message is kept: %s", body)
 			}
 			kept, err := decodeLetter(body)
-			got.ID, got.Trigger, got.Team, got.App = "", "", "", ""
+			got.ID, got.Trigger, got.Team, got.App, got.Text = "", "", "", "", knownWord(got.Text)
 			if diff := cmp.Diff(got, kept); diff != "" || err != nil {
 				t.Errorf("kept: %v (-want +got):\n%s", err, diff)
 			}
@@ -315,7 +315,7 @@ func checkKept(t *testing.T, l letter) {
 		t.Errorf("%d bytes are kept", len(body))
 	}
 	kept, err := decodeLetter(body)
-	l.ID, l.Trigger, l.Team, l.App = "", "", "", ""
+	l.ID, l.Trigger, l.Team, l.App, l.Text = "", "", "", "", knownWord(l.Text)
 	if diff := cmp.Diff(l, kept); diff != "" || err != nil {
 		t.Errorf("%v (-was +is):\n%s", err, diff)
 	}
@@ -353,4 +353,13 @@ func FuzzLetter(f *testing.F) {
 			t.Errorf("%v:\n%s\n%s", err, first, second)
 		}
 	})
+}
+
+// TestLetter_KeepsNothingThatIsPasted has somebody paste a secret where a word is expected.
+func TestLetter_KeepsNothingThatIsPasted(t *testing.T) {
+	const pasted = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+	body, err := letter{Kind: kindCommand, Command: "/rotate-key", Text: pasted + " help"}.encode()
+	if err != nil || bytes.Contains(body, []byte(pasted)) {
+		t.Errorf("kept: %s, %v", body, err)
+	}
 }

@@ -194,7 +194,10 @@ func clip(s string, limit int) string {
 func code(s string) string { return "`" + esc(s) + "`" }
 
 // typed shows the words of a person.
-func typed(reason string) string { return "“" + esc(clip(tidy(reason), maxReason)) + "”" }
+func typed(reason string) string {
+	plain := strings.NewReplacer("“", `"`, "”", `"`).Replace(reason) // nothing typed ends the quotation
+	return "“" + esc(clip(tidy(plain), maxReason)) + "”"
+}
 
 // reasonGiven is a sentence with the reason that a person typed; nothing if they typed none.
 func reasonGiven(reason string) string {

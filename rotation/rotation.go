@@ -213,10 +213,11 @@ func (r Ref) UserDoc() string { id, _, _ := strings.Cut(r.ID, "-"); return id }
 func ParseRef(s string) (Ref, error) {
 	id, turn, ok := strings.Cut(s, ".")
 	n, err := strconv.Atoi(turn)
-	if !ok || err != nil || n < 0 || !strings.Contains(id, "-") {
+	ref := Ref{id, n}
+	if !ok || err != nil || n < 0 || !strings.Contains(id, "-") || ref.String() != s {
 		return Ref{}, fmt.Errorf("read button value %q: it is not one of Keyturner's", s)
 	}
-	return Ref{id, n}, nil
+	return ref, nil
 }
 
 // Progress is all that is kept about one IAM user: one document, so that a move is one conditional write and two rotations of one

@@ -106,7 +106,6 @@ type world struct {
 	checked  time.Time // when check was called last
 	deaths   int
 	steps    int
-	slow     []time.Time    // when AWS became slow, by the bubble's clock: F9
 	retries  map[string]int // how often a stuck rotation was tried again at the end
 }
 
@@ -310,7 +309,9 @@ func (w *world) end() {
 	w.slack.Close()
 	for _, r := range w.zombies {
 		if !r.ended.Load() {
-			_ = <-r.done
+			if err := <-r.done; err != nil {
+				w.story.add("a process that was thought dead has ended: %v", err)
+			}
 		}
 		r.close()
 	}

@@ -61,7 +61,7 @@ func noticeName(n rotation.Notice) string {
 
 // receipt is the message below the secret of the i-th key issued, if there should be one: the secret was shown, or the message is there.
 func receipt(r rotation.Rotation, i int, there bool) (message, bool) {
-	lost := r.New == "" || r.Lost.Key == r.New
+	lost := r.New == "" || r.Lost.Key == r.New || r.Kind != rotation.Replace
 	switch {
 	case i < r.Issued || lost:
 		return overtakenReceipt(), there
@@ -85,12 +85,16 @@ func (m message) mark(which string) {
 func (b *Bot) show(ctx context.Context) error {
 	s := showing{bot: b, again: map[string]bool{}, slots: make(chan struct{}, maxShowing)}
 	defer s.wait()
-	err := b.cfg.Engine.Live(ctx, func(p rotation.Progress) error {
-		s.start(ctx, p.User.ID())
-		return ctx.Err()
-	})
-	if err != nil && ctx.Err() == nil {
-		return fmt.Errorf("show what is stored: %w", err)
+	for {
+		err := b.cfg.Engine.Live(ctx, func(p rotation.Progress) error {
+			s.start(ctx, p.User.ID())
+			return ctx.Err()
+		})
+		if err == nil || ctx.Err() != nil {
+			break
+		}
+		b.log.Error("look for what is to be shown", "err", err)
+		sleep(ctx, againSoon)
 	}
 	for {
 		ids, err := b.cfg.Engine.Changed(ctx)
@@ -222,12 +226,23 @@ func (b *Bot) firstToDo(p rotation.Progress, failed map[string]bool) toDo {
 	}
 	if p.Owed && len(failed) == 0 {
 		return toDo{"owed", func(ctx context.Context) error {
-			p.Owed = false
+			p.Owed, p.Posts = false, b.wantedPosts(p)
 			_, err := b.cfg.Engine.Keep(ctx, p)
 			return err
 		}}
 	}
 	return toDo{}
+}
+
+// wantedPosts are the posts of the messages that there should be: what has left the progress, such as an old ask, is edited no more.
+func (b *Bot) wantedPosts(p rotation.Progress) map[string]rotation.Post {
+	posts := map[string]rotation.Post{}
+	for _, w := range b.wants(p) {
+		if post, ok := p.Posts[w.name]; ok {
+			posts[w.name] = post
+		}
+	}
+	return posts
 }
 
 // againAfter is when what failed is tried again: soon if the failure may pass, later if somebody must mend it, and when it is settled

@@ -91,8 +91,10 @@ func createKey(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	e.secrets.ready(r.ID, Post{})
 	key, secret, err := e.accounts[r.User.Account].IAM.CreateKey(ctx, r.User.Name)
 	if err != nil {
+		// A failure that is certain made nothing. A full quota may be full of what an earlier attempt made, which AWS does not list yet.
+		settled := r.Intent == nil || ClassOf(err) != ClassQuota
 		ev, err := e.failOr(err)
-		ev.Settled = true // a failure that is certain made nothing
+		ev.Settled = settled
 		if err != nil && ClassOf(err) != ClassUnknown {
 			err = &notDone{err}
 		}

@@ -357,8 +357,8 @@ func TestLead_ReturnsWhatItsWorkReturns(t *testing.T) {
 func TestLead_GivesUpAClaimWhoseRenewalWasLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		kept := newQuickStore()
-		fails := false
-		store := newFaulty(kept, func(method string) fate { return fate{fails: fails && method == "Claim", applied: true} })
+		var fails atomic.Bool
+		store := newFaulty(kept, func(method string) fate { return fate{fails: fails.Load() && method == "Claim", applied: true} })
 		engine, err := rotation.New(rotation.Config{Store: store, Hand: newHand(), Shared: true})
 		if err != nil {
 			t.Fatal(err)
@@ -369,9 +369,9 @@ func TestLead_GivesUpAClaimWhoseRenewalWasLost(t *testing.T) {
 			done <- engine.Lead(ctx, "x", func(ctx context.Context) error { <-ctx.Done(); return nil })
 		}()
 		time.Sleep(rotation.RenewEvery + time.Second)
-		fails = true
+		fails.Store(true)
 		time.Sleep(rotation.RenewEvery)
-		fails = false
+		fails.Store(false)
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)

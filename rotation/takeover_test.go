@@ -3,6 +3,7 @@ package rotation_test
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -162,15 +163,15 @@ func TestEngines_ALossyLineHoldsUpNoTakeOver(t *testing.T) {
 func TestEngines_ACutProcessForgetsItsSecret(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t, ways()[0], 2)
-		created := 0
+		var created atomic.Int32
 		f.fate = func(p *process, method string) fate {
 			if method != "CreateKey" {
 				return fate{}
 			}
-			switch created++; {
-			case created == 1:
+			switch n := created.Add(1); {
+			case n == 1:
 				return fate{after: func() { p.store.cut.Store(true) }}
-			case created < 7: // the other one gets none for some time, and lets go of it in between
+			case n < 7: // the other one gets none for some time, and lets go of it in between
 				return fate{fails: true, err: refusedCall(method, rotation.ClassThrottled)}
 			}
 			return fate{}
@@ -179,7 +180,7 @@ func TestEngines_ACutProcessForgetsItsSecret(t *testing.T) {
 		f.start()
 		f.until(rotation.Creating)
 		f.pick = func(int) int { return 1 }
-		for created < 3 {
+		for created.Load() < 3 {
 			time.Sleep(time.Second)
 			synctest.Wait()
 		}

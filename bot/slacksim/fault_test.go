@@ -455,7 +455,9 @@ func TestWarn(t *testing.T) {
 		if !b.sim.Push([]byte(`{"type":"still"}`)) || next() != "still" {
 			t.Error("a warned socket takes nothing")
 		}
-		if got := next(); got != "end" || b.sim.Push([]byte(`{}`)) {
+		got := next()
+		synctest.Wait() // until the workspace has noticed too
+		if got != "end" || b.sim.Push([]byte(`{}`)) {
 			t.Errorf("ten seconds later comes %q", got)
 		}
 	})

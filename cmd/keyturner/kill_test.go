@@ -235,7 +235,7 @@ func (ps *points) String() string {
 // watch has crash decide about every call of a story, counted anew in each phase and each process.
 func (s *story) watch(ps *points, crash func(point) fate) {
 	type counter struct {
-		process int
+		process int64
 		point
 	}
 	var now string
@@ -246,7 +246,7 @@ func (s *story) watch(ps *points, crash func(point) fate) {
 		s.w.mu.Unlock()
 	}
 	s.w.onCalls(func(c call) fate {
-		k := counter{c.by.kills, point{phase: now, op: c.op}}
+		k := counter{c.by.kills.Load(), point{phase: now, op: c.op}}
 		count[k]++
 		return crash(ps.at(now, c.op, count[k]))
 	})
@@ -259,6 +259,9 @@ func (s *story) watch(ps *points, crash func(point) fate) {
 // The list of crash points is made of what the program was seen to call. A crash after a write to the store and before the next call is
 // the same as one before that call. The middle of a write is met at random moments; the store's own tests go through it step by step.
 func TestKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes minutes, and is left out with -short")
+	}
 	t.Parallel()
 	full := os.Getenv("KEYTURNER_REQUIRE") == "all" && !raceEnabled
 	binary := program(t)
@@ -305,7 +308,7 @@ func killAtPoints(t *testing.T, binary string, ps *points, seed uint64) int64 {
 	s := newStory(w, w.users[0], seed)
 	s.watch(ps, ps.crash)
 	w.run(t.Context(), func(ctx context.Context) error { return s.play(ctx, s.whole()) })
-	return int64(w.replicas[0].kills)
+	return w.replicas[0].kills.Load()
 }
 
 // killUnderLoad plays several lives at once with people who click too often, and kills the program at random moments.
@@ -318,7 +321,7 @@ func killUnderLoad(t *testing.T, binary string, times int, seed uint64) int64 {
 		go w.killAtRandom(killing, rng, times)
 		return w.playAll(ctx, seed, (*story).straight)
 	})
-	return int64(w.replicas[0].kills)
+	return w.replicas[0].kills.Load()
 }
 
 // killAtRandom kills the program so many times: mostly within 300 ms after it has a socket, and now and then after it got further.

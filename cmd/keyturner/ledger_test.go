@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/keyturner/keyturner/bot/slacksim"
 	"github.com/keyturner/keyturner/rotation"
 	"github.com/keyturner/keyturner/rotation/iamsim"
 	"github.com/keyturner/keyturner/store"
@@ -331,95 +330,3 @@ func (w *world) noCardTwice(b book) error {
 	}
 	return errors.Join(errs...)
 }
-
-// age changes what is stored while no process has it, or beside those that have it.
-func (w *world) age(ctx context.Context, change func(*rotation.Progress)) error {
-	kept, err := w.kept()
-	if err != nil {
-		return err
-	}
-	err = kept.Scan(ctx, func(p rotation.Progress) error {
-		for {
-			change(&p)
-			_, err := kept.Replace(ctx, p)
-			if !errors.Is(err, rotation.ErrConflict) {
-				return err
-			}
-			if p, err = kept.Get(ctx, p.User.ID()); err != nil {
-				return err
-			}
-		}
-	})
-	return errors.Join(err, kept.Close())
-}
-
-func earlier(by time.Duration, times ...*time.Time) {
-	for _, t := range times {
-		if !t.IsZero() {
-			*t = t.Add(-by)
-		}
-	}
-}
-
-// ripen makes older what the program waits for only for minutes: for a lost answer to show, and before another attempt.
-func ripen(p *rotation.Progress, by time.Duration) {
-	if r := p.Rotation; r != nil {
-		earlier(by, &r.Retry.At, &r.Handover.Post.At)
-		if r.Intent != nil {
-			earlier(by, &r.Intent.At)
-		}
-	}
-	for name, post := range p.Posts {
-		earlier(by, &post.At)
-		p.Posts[name] = post
-	}
-}
-
-// mature makes a rotation older as a whole, as if whoever starts next did so that much later. What AWS has told stays as it is.
-func mature(p *rotation.Progress, by time.Duration) {
-	ripen(p, by)
-	r := p.Rotation
-	if r == nil {
-		return
-	}
-	earlier(by, &r.Begun, &r.Since, &r.Deadline, &r.Handover.Until, &r.Handover.Received)
-	for i := range r.Stale {
-		earlier(by, &r.Stale[i].Post.At, &r.Stale[i].Until, &r.Stale[i].Received)
-	}
-	for i := range r.Asks {
-		earlier(by, &r.Asks[i].At)
-	}
-}
-
-// button is what a person can click, and on which rotation it acts.
-type button struct {
-	action, id, selected, ref string
-}
-
-// buttons lists what can be clicked on a message: of an overflow menu, each option.
-func buttons(m slacksim.Message) []button {
-	var found []button
-	for _, b := range m.Blocks {
-		elements, _ := b["elements"].([]any)
-		for _, e := range append(slices.Clone(elements), b["accessory"]) {
-			el, _ := e.(map[string]any)
-			id, _ := el["action_id"].(string)
-			value, _ := el["value"].(string)
-			switch el["type"] {
-			case "button":
-				found = append(found, button{action: id, id: id, ref: value})
-			case "overflow":
-				options, _ := el["options"].([]any)
-				for _, o := range options {
-					option, _ := o.(map[string]any)
-					value, _ := option["value"].(string)
-					action, ref, _ := strings.Cut(value, " ")
-					found = append(found, button{action: action, id: id, selected: value, ref: ref})
-				}
-			}
-		}
-	}
-	return found
-}
-
-type keyView = iamsim.KeyView

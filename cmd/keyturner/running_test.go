@@ -41,7 +41,7 @@ type replica struct {
 	ended   chan struct{} // closed when the process has ended and been reaped
 	killed  string        // where it was killed; empty: it was not
 	began   time.Time
-	kills   int
+	kills   atomic.Int64
 	calls   atomic.Int64 // made by this process
 }
 
@@ -52,6 +52,7 @@ func (r *replica) start() {
 	args := []string{"run", "--config", r.w.configPath()}
 	program := exec.Command(r.w.binary, args...)
 	program.Env, program.Dir, program.Stderr, program.Stdout = r.w.environ(r.url), r.w.folder, &r.w.logs, &r.w.logs
+	tether(program)
 	if err := program.Start(); err != nil {
 		r.w.fault("start the program: %v", err)
 		return
@@ -73,7 +74,7 @@ func (r *replica) kill(at string) bool {
 		return false
 	}
 	r.killed = at
-	r.kills++
+	r.kills.Add(1)
 	fmt.Fprintf(&r.w.logs, "--- %s killed %s\n", r.name, at)
 	if err := r.program.Process.Kill(); err != nil && r.runs() {
 		r.w.fault("kill %s: %v", r.name, err)

@@ -26,6 +26,9 @@ import (
 //
 // By itself, one in eleven is, and under the race detector one in 97; always the same ones.
 func TestFaultPairs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes minutes, and is left out with -short")
+	}
 	known := map[string]bool{}
 	rows, ran, table := 0, 0, map[string]int{}
 	for _, l := range plots {

@@ -212,10 +212,11 @@ func isLeftover(r Rotation) bool {
 // noOrphan keeps a rotation open while a key that it made, or may have made, has neither reached its owner nor been revoked. Of a suspect
 // that the card names a person may decide.
 var noOrphan = &condition{"no key of ours left over", func(r Rotation) bool {
-	if r.Intent != nil && !suspected.holds(r) {
+	userGone := r.Failure.Class == ClassGone || r.Failure.Block == UserReplaced // and every key with it
+	if r.Intent != nil && !suspected.holds(r) && !userGone {
 		return false
 	}
-	return r.New == "" || r.Failure.At != Discarding || r.Failure.Class == ClassGone || r.Failure.Block == UserReplaced
+	return r.New == "" || r.Failure.At != Discarding || userGone
 }}
 
 func all(cs ...*condition) *condition {

@@ -422,4 +422,9 @@ func TestRotation_IsNotClosedBeforeItIsKnownWhatACreationMade(t *testing.T) {
 	if !slices.Contains(named.Offers(rotation.ByApprover), rotation.Close) {
 		t.Error("a rotation cannot be closed although the key in question is named")
 	}
+	replaced := open
+	replaced.Failure.Class, replaced.Failure.Block = rotation.ClassChanged, rotation.UserReplaced
+	if !slices.Contains(replaced.Offers(rotation.ByApprover), rotation.Close) {
+		t.Error("a rotation cannot be closed although its user, and every key with it, is gone")
+	}
 }

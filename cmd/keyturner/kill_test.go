@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -252,6 +253,8 @@ func (s *story) watch(ps *points, crash func(point) fate) {
 	})
 }
 
+var playKills = flag.Bool("kills", false, "kill the built program, alone and as three replicas; it takes minutes")
+
 // TestKill kills the built program at every outside call that it makes, before the call is applied and after, and at random moments while
 // several people ask for new keys and click at once; and has it start again on the same file each time. At the end there is no orphan
 // key, no lost decision, no second effect, and no secret anywhere but in one message to its owner.
@@ -259,8 +262,8 @@ func (s *story) watch(ps *points, crash func(point) fate) {
 // The list of crash points is made of what the program was seen to call. A crash after a write to the store and before the next call is
 // the same as one before that call. The middle of a write is met at random moments; the store's own tests go through it step by step.
 func TestKill(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes minutes, and is left out with -short")
+	if !*playKills {
+		t.Skip("it takes minutes, and is played with -kills")
 	}
 	t.Parallel()
 	full := os.Getenv("KEYTURNER_REQUIRE") == "all" && !raceEnabled

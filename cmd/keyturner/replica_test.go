@@ -55,8 +55,8 @@ func (s *story) part() []phase {
 // A workspace takes about fifty edits a minute. So the rotations are spread over several, each with three processes and a table of its
 // own.
 func TestReplicas(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes minutes, and is left out with -short")
+	if !*playKills {
+		t.Skip("it takes minutes, and is played with -kills")
 	}
 	t.Parallel()
 	worlds, users, play := 1, 16, (*world).lull

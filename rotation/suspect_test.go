@@ -40,8 +40,20 @@ func (f *fleet) until(stage rotation.Stage) rotation.Rotation {
 
 func (f *fleet) act(on rotation.On, by rotation.Actor) error {
 	f.t.Helper()
-	_, err := f.any().Act(f.t.Context(), f.rotation().Ref(), on, by, "because")
+	_, err := f.decide(on, by)
 	return err
+}
+
+// decide has a person act, and returns the rotation as their decision left it, before the engine went on.
+func (f *fleet) decide(on rotation.On, by rotation.Actor) (rotation.Rotation, error) {
+	f.t.Helper()
+	ref := f.rotation().Ref()
+	p, err := f.any().Act(f.t.Context(), ref, on, by, "because")
+	r, _ := p.Find(ref.ID)
+	if r == nil {
+		return rotation.Rotation{}, err
+	}
+	return *r, err
 }
 
 var approving = rotation.Actor{Member: dave, Approver: true}
@@ -202,11 +214,10 @@ func TestSuspect_WhoMayDecideAndWhen(t *testing.T) {
 				if test.happens != nil {
 					test.happens(f, suspect)
 				}
-				err := f.act(test.on, test.by)
+				r, err := f.decide(test.on, test.by)
 				if got := code(err); got != test.code || test.code == "" && err != nil {
 					t.Fatalf("got %v, want %q", err, test.code)
 				}
-				r := f.rotation()
 				switch {
 				case test.block != "":
 					if blocks := refusal(err).Blocks; len(blocks) != 1 || blocks[0].Code != test.block {
@@ -214,6 +225,7 @@ func TestSuspect_WhoMayDecideAndWhen(t *testing.T) {
 					}
 					fallthrough
 				case test.code != "":
+					r = f.rotation()
 					if r.Stage != rotation.Stuck || r.Failure != before.Failure || r.Turn != before.Turn {
 						t.Errorf("a refused decision moved it to %s because of %+v", r.Stage, r.Failure)
 					}

@@ -48,7 +48,7 @@ type Bot struct {
 	events map[string]func(context.Context, letter)
 
 	mu          sync.Mutex
-	again       map[string]*time.Timer // appointments with users whose messages could not be shown
+	again       map[string]appointment // with users whose messages could not be shown
 	removeAgain map[string]time.Time   // when a secret's message that could not be removed is tried again, by its timestamp
 
 	work sync.WaitGroup
@@ -74,7 +74,7 @@ func New(cfg Config) (*Bot, error) {
 	b := &Bot{
 		cfg: cfg, now: cfg.Now, log: cfg.Logger, view: cfg.Outbox.view, wake: make(chan struct{}, 1),
 		frames: make(chan delivery, maxRead), inbox: newInbox(),
-		again: map[string]*time.Timer{}, removeAgain: map[string]time.Time{},
+		again: map[string]appointment{}, removeAgain: map[string]time.Time{},
 	}
 	for i := range b.links {
 		b.links[i] = newLink(linkConfig{

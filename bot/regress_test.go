@@ -306,3 +306,32 @@ func TestBot_ADigestWhoseAnswerIsLostIsPostedThreeTimesAtMost(t *testing.T) {
 		}
 	})
 }
+
+// TestShow_ALaterAppointmentPutsOffNoEarlierOne waits for a secret's removal that is tried again soon, while a message that nobody can
+// look for waits for long.
+func TestShow_ALaterAppointmentPutsOffNoEarlierOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		engine, err := rotation.New(rotation.Config{Store: store.NewMem(), Hand: &Outbox{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &Bot{cfg: Config{Engine: engine}, again: map[string]appointment{}}
+		began := time.Now()
+		waits := func() time.Duration {
+			if _, err := engine.Changed(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return time.Since(began)
+		}
+		b.comeBack("user", againSoon)
+		b.comeBack("user", time.Hour)
+		if got := waits(); got != againSoon {
+			t.Errorf("looked again after %v, want %v", got, againSoon)
+		}
+		b.comeBack("user", time.Hour)
+		b.comeBack("user", againLater)
+		if got := waits(); got != againSoon+againLater {
+			t.Errorf("looked again after %v, want %v", got, againSoon+againLater)
+		}
+	})
+}

@@ -258,14 +258,25 @@ func againAfter(err error) time.Duration {
 	return againSoon
 }
 
-// comeBack has a user's messages looked at again after a time, in place of any earlier appointment.
+// comeBack has a user's messages looked at again after a time, unless that happens sooner anyway.
 func (b *Bot) comeBack(id string, wait time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if earlier, ok := b.again[id]; ok {
-		earlier.Stop()
+	at := time.Now().Add(wait)
+	earlier, ok := b.again[id]
+	if ok && time.Now().Before(earlier.at) && !at.Before(earlier.at) {
+		return
 	}
-	b.again[id] = time.AfterFunc(wait, func() { b.cfg.Engine.Touch(id) })
+	if ok {
+		earlier.timer.Stop()
+	}
+	b.again[id] = appointment{at, time.AfterFunc(wait, func() { b.cfg.Engine.Touch(id) })}
+}
+
+// appointment is when a user's messages are looked at again.
+type appointment struct {
+	at    time.Time
+	timer *time.Timer
 }
 
 // unsettled is a message of which it is not known yet whether Slack took it.

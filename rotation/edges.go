@@ -115,9 +115,10 @@ type Inbox interface {
 	Accept(ctx context.Context, v Envelope) (Envelope, error)
 	// Settle stores v if the stored one is still at v.Rev, and returns it at the next Rev. ErrConflict: it is not, or is not there.
 	Settle(ctx context.Context, v Envelope) (Envelope, error)
-	// Waiting calls fn with every envelope that is not Done, in no order. It may lag behind a write by a moment.
+	// Waiting calls fn with every envelope that is not Done, in no order. It may lag behind a write by a moment. One that cannot be read is
+	// an error after all the others.
 	Waiting(ctx context.Context, fn func(Envelope) error) error
-	// Forget drops the envelopes that are Done and were accepted before a time.
+	// Forget drops the envelopes that are Done and were accepted before a time. One that cannot be read stays, and is an error in the end.
 	Forget(ctx context.Context, before time.Time) error
 }
 

@@ -158,32 +158,59 @@ func (d documents) Settle(ctx context.Context, v rotation.Envelope) (rotation.En
 // Waiting implements rotation.Inbox. Each envelope is read by itself, so that one which is done by now is left out although the index has
 // not followed yet.
 func (d documents) Waiting(ctx context.Context, fn func(rotation.Envelope) error) error {
-	return d.back.open(ctx, inboxKind, func(id string, _ uint64) error {
+	var odd oddEnvelopes
+	err := d.back.open(ctx, inboxKind, func(id string, _ uint64) error {
 		text, err := d.back.get(ctx, inboxKind, id)
 		if errors.Is(err, rotation.ErrNotFound) {
 			return nil
 		}
-		var v rotation.Envelope
-		if err == nil {
-			v, err = decodeEnvelope(id, text)
-		}
 		if err != nil {
 			return fmt.Errorf("read envelope %.100q: %w", id, err)
+		}
+		v, err := decodeEnvelope(id, text)
+		if err != nil {
+			odd.add(id, err)
+			return nil
 		}
 		if v.Done {
 			return nil
 		}
 		return fn(v)
 	})
+	if err != nil {
+		return err
+	}
+	return odd.err()
+}
+
+// oddEnvelopes are those that cannot be read. They hide none of the others, and are not passed over in silence.
+type oddEnvelopes struct {
+	n     int
+	first error
+}
+
+func (o *oddEnvelopes) add(id string, err error) {
+	if o.n++; o.n == 1 {
+		o.first = fmt.Errorf("read envelope %.100q: %w", id, err)
+	}
+}
+
+func (o *oddEnvelopes) err() error {
+	if o.n > 1 {
+		return fmt.Errorf("%w; and %d more like it", o.first, o.n-1)
+	}
+	return o.first
 }
 
 // Forget implements rotation.Inbox. A crash leaves some of them for the next call.
 func (d documents) Forget(ctx context.Context, before time.Time) error {
 	var old []document
+	var odd oddEnvelopes
 	err := d.back.each(ctx, inboxKind, func(id string, text []byte) error {
 		v, err := decodeEnvelope(id, text)
 		if err != nil {
-			return fmt.Errorf("read envelope %.100q: %w", id, err)
+			odd.add(id, err)
+			return nil
 		}
 		if !v.Done || !v.At.Before(before) {
 			return nil
@@ -197,6 +224,9 @@ func (d documents) Forget(ctx context.Context, before time.Time) error {
 	})
 	if err == nil && len(old) > 0 {
 		err = d.back.drop(ctx, inboxKind, old)
+	}
+	if err == nil {
+		err = odd.err()
 	}
 	if err != nil {
 		return fmt.Errorf("forget envelopes: %w", err)

@@ -88,14 +88,14 @@ func New(cfg Config) (*Bot, error) {
 func (b *Bot) Check(ctx context.Context) error {
 	auth, err := b.cfg.Slack.AuthTestContext(ctx)
 	if err != nil {
-		return fmt.Errorf("check the bot token with Slack: %w; put a valid one (xoxb-…) in SLACK_BOT_TOKEN", err)
+		return advised("check the bot token with Slack", err, "put a valid one (xoxb-…) in SLACK_BOT_TOKEN")
 	}
 	b.cfg.People.setTeam(auth.TeamID)
 	for what, id := range map[string]string{"approvals": b.cfg.Approvals, "on-call": b.cfg.OnCall} {
 		channel, err := b.cfg.Slack.GetConversationInfoContext(ctx, &slack.GetConversationInfoInput{ChannelID: id})
 		switch {
 		case err != nil:
-			return fmt.Errorf("look up the %s channel %s: %w; give the id of a channel that the app is in", what, id, err)
+			return advised(fmt.Sprintf("look up the %s channel %s", what, id), err, "give the id of a channel that the app is in")
 		case !channel.IsMember:
 			return fmt.Errorf("the app is not in the %s channel #%s: invite it there with /invite", what, channel.Name)
 		case channel.IsExtShared:
@@ -105,10 +105,34 @@ func (b *Bot) Check(ctx context.Context) error {
 	return nil
 }
 
+// advised says what to do about a failed call, unless it may pass by itself.
+func advised(op string, err error, advice string) error {
+	if err = classify(op, err); mayPass(err) {
+		return err
+	}
+	return fmt.Errorf("%w; %s", err, advice)
+}
+
+// slowestCheck is the longest wait between two attempts to begin while Slack cannot be reached.
+const slowestCheck = time.Minute
+
+// begin checks until Slack has answered.
+func (b *Bot) begin(ctx context.Context) error {
+	for wait := time.Second; ; wait = min(2*wait, slowestCheck) {
+		err := b.Check(ctx)
+		call, outside := errors.AsType[*rotation.CallError](err)
+		if ctx.Err() != nil || !outside || !mayPass(call) {
+			return err
+		}
+		b.log.Error("Slack cannot be asked yet", "again_in", wait, "err", err)
+		sleep(ctx, wait)
+	}
+}
+
 // Run serves until ctx ends: the sockets, the outbox and the schedules. It returns after the clicks under way are answered. It can be
 // called once.
 func (b *Bot) Run(ctx context.Context) error {
-	if err := b.Check(ctx); err != nil {
+	if err := b.begin(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}

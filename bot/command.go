@@ -227,11 +227,16 @@ func (b *Bot) reply(ctx context.Context, who caller, m message) {
 	// The bot is not in the channel, or the person is not any more: only a message of its own is left.
 	if _, dmErr := b.cfg.Outbox.post(ctx, string(who.member), m, rand.Text()); dmErr != nil {
 		b.log.Error("answer a person", "member", string(who.member), "err", errors.Join(err, dmErr))
-		class := rotation.ClassOf(dmErr)
-		if who.unanswered != nil && (class == rotation.ClassUnknown || class == rotation.ClassThrottled) {
+		if who.unanswered != nil && (mayPass(classify("answer", err)) || mayPass(dmErr)) {
 			*who.unanswered = true
 		}
 	}
+}
+
+// mayPass tells whether a call that failed may succeed later.
+func mayPass(err error) bool {
+	class := rotation.ClassOf(err)
+	return class == rotation.ClassUnknown || class == rotation.ClassThrottled
 }
 
 // refuse tells a person why not.

@@ -42,14 +42,15 @@ type inbox struct {
 	closed  map[string]time.Time // since when an envelope must not be worked any more: it was, or somebody was told that it is not recorded
 	others  map[string]watched   // what other processes hold
 	odd     map[string]bool      // cannot be read, and is logged
+	since   map[string]time.Time // when it was first tried here to answer those whose answer Slack has not taken yet
 	failure error                // of the last write; nil: it succeeded
-	since   time.Time            // of the first failure in a row
+	failing time.Time            // since the first failure in a row
 }
 
 func newInbox() *inbox {
 	return &inbox{
 		writes: make(chan struct{}, maxAccepting), working: map[string]int{}, closed: map[string]time.Time{},
-		others: map[string]watched{}, odd: map[string]bool{},
+		others: map[string]watched{}, odd: map[string]bool{}, since: map[string]time.Time{},
 	}
 }
 
@@ -150,13 +151,22 @@ func (b *Bot) admit(ctx context.Context, d delivery, l letter, body []byte) {
 	}
 }
 
-// answerAgain is how long an answer is tried: each time adds an entry of what is refused.
+// answerAgain is how long a process tries to give an answer: each time adds an entry of what is refused.
 const answerAgain = 5 * time.Minute
 
 // over tells whether an envelope that was worked may be settled. One whose answer Slack could not take is worked again, which does nothing
 // twice and answers once more, for as long as anybody may wait for it.
 func (b *Bot) over(who caller) bool {
-	return !*who.unanswered || b.now().Sub(who.accepted) >= answerAgain
+	return !*who.unanswered || b.now().Sub(b.inbox.triedSince(who.once, b.now())) >= answerAgain
+}
+
+func (i *inbox) triedSince(id string, now time.Time) time.Time {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.since[id].IsZero() {
+		i.since[id] = now
+	}
+	return i.since[id]
 }
 
 // accept records an envelope, and waits no longer than an acknowledgement can. When it gives up, the envelope may be recorded all the
@@ -311,7 +321,7 @@ func (i *inbox) wrote(err error) error {
 	case err == nil || errors.Is(err, rotation.ErrConflict):
 		i.failure = nil
 	case i.failure == nil:
-		i.failure, i.since = err, time.Now()
+		i.failure, i.failing = err, time.Now()
 	default:
 		i.failure = err
 	}
@@ -325,5 +335,5 @@ func (i *inbox) writable() error {
 	if i.failure == nil {
 		return nil
 	}
-	return fmt.Errorf("what people do cannot be recorded since %s: %w", i.since.UTC().Format(time.RFC3339), i.failure)
+	return fmt.Errorf("what people do cannot be recorded since %s: %w", i.failing.UTC().Format(time.RFC3339), i.failure)
 }

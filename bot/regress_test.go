@@ -335,3 +335,51 @@ func TestShow_ALaterAppointmentPutsOffNoEarlierOne(t *testing.T) {
 		}
 	})
 }
+
+// TestRun_WaitsForASlackThatCannotBeAsked is not ended by what passes, and is by what only a person can mend.
+func TestRun_WaitsForASlackThatCannotBeAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, asked := time.Now(), 0
+		b := botOn(t, func(method string, _ url.Values) (string, error) {
+			if method != "auth.test" {
+				return troubled, nil
+			}
+			asked++
+			switch {
+			case asked <= 3:
+				return "", errors.New("connection refused")
+			case asked <= 10:
+				return troubled, nil
+			}
+			return `{"ok":false,"error":"invalid_auth"}`, nil
+		})
+		err := b.Run(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "SLACK_BOT_TOKEN") {
+			t.Errorf("it ended with %v, want what to do about the token", err)
+		}
+		if took, want := time.Since(began), (1+2+4+8+16+32)*time.Second+4*time.Minute; asked != 11 || took != want {
+			t.Errorf("asked %d times in %v, want 11 times in %v", asked, took, want)
+		}
+	})
+}
+
+// TestReply_IsTriedAgainWhereOneWayMayWorkLater answers a stranger, whom no direct message reaches, some days after they asked.
+func TestReply_IsTriedAgainWhereOneWayMayWorkLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := botOn(t, func(method string, _ url.Values) (string, error) {
+			if method == "chat.postEphemeral" {
+				return "", errors.New("timeout")
+			}
+			return `{"ok":false,"error":"user_not_found"}`, nil
+		})
+		who := caller{member: "U0STRANGER", channel: "C1", responseURL: "https://hooks.example/1", once: "e1", accepted: time.Now().Add(-72 * time.Hour), unanswered: new(bool)}
+		b.reply(t.Context(), who, plain("no"))
+		if b.over(who) {
+			t.Error("it was given up at the first try")
+		}
+		time.Sleep(answerAgain)
+		if !b.over(who) {
+			t.Errorf("it is not given up after %v", answerAgain)
+		}
+	})
+}

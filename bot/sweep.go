@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -132,6 +133,7 @@ func (i *inbox) keepWatched(waiting map[string]bool) {
 			delete(i.others, id)
 		}
 	}
+	maps.DeleteFunc(i.since, func(id string, _ time.Time) bool { return !waiting[id] })
 }
 
 func (i *inbox) isClosed(id string) bool {

@@ -63,6 +63,30 @@ accounts: [{id: "111122223333", name: acme}]
 	}
 }
 
+// TestRun_StoppedWhileItStarts is asked to end when it has not opened its store yet: that is no failure.
+func TestRun_StoppedWhileItStarts(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "keyturner.yaml")
+	if err := os.WriteFile(config, []byte(`
+store: dynamodb:eu-central-1/keyturner
+slack: {approvals_channel: C0123456789, oncall_channel: C0123456790, approvers: [U0AAAAAAAAA, U0BBBBBBBBB]}
+accounts: [{id: "111122223333", name: acme}]
+`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"SLACK_APP_TOKEN": "xapp-x", "SLACK_BOT_TOKEN": "xoxb-x", "AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "x",
+		"AWS_SECRET_ACCESS_KEY": "x", "AWS_CONFIG_FILE": config + ".none", "AWS_SHARED_CREDENTIALS_FILE": config + ".none",
+	} {
+		t.Setenv(name, value)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	var stdout, stderr bytes.Buffer
+	if code := run(ctx, []string{"run", "--config", config}, &stdout, &stderr); code != 0 || !strings.Contains(stderr.String(), "stopped before it ran") {
+		t.Errorf("exit code %d, want 0 and a word that it was stopped; it said: %s", code, stderr.String())
+	}
+}
+
 // TestRun runs the program as in production, with its environment pointing at simulators, until the digest stands in Slack.
 func TestRun(t *testing.T) {
 	slack := slacksim.New(slacksim.Config{})

@@ -134,6 +134,10 @@ func serve(ctx context.Context, flags runFlags, stderr io.Writer) error {
 	a, err := app.New(ctx, app.Options{
 		Config: cfg, AppToken: appToken, BotToken: botToken, SlackURL: slackURL, Health: flags.health, Logger: log,
 	})
+	if err != nil && ctx.Err() != nil {
+		log.Info("keyturner was stopped before it ran", "err", err)
+		return nil
+	}
 	if err != nil {
 		return &failure{err}
 	}

@@ -1,0 +1,109 @@
+package rotation_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/keyturner/keyturner/rotation"
+	"github.com/keyturner/keyturner/rotation/iamsim"
+)
+
+func TestFound_ARefusalHasItsEntryThoughItsTimeHasRunOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		defer func() { b.stop() }()
+		r := b.playTo(rotation.Switching)
+		b.sim.Fail("GetUser", iamsim.Fault{Delay: time.Minute})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_, err := b.engine.Act(ctx, r.Ref(), rotation.Confirm, rotation.Actor{Member: owner}, "")
+		if err == nil || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			t.Fatalf("got %v at %v, want a failure when the time is over", err, ctx.Err())
+		}
+		p, err := b.engine.Get(t.Context(), ci.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(p.Trail, func(e rotation.Entry) bool {
+			return e.Actor == string(owner) && e.Action == string(rotation.Confirm) && e.Outcome == "failed" && e.Rotation == r.ID
+		}) {
+			t.Errorf("no entry tells that it failed: %+v", p.Trail)
+		}
+	})
+}
+
+// TestFound_AFullQuotaIsNoProofThatNothingWasMade loses the answer to a creation of which AWS's list shows nothing for some minutes: the next
+// attempt finds the quota full, of that very key.
+func TestFound_AFullQuotaIsNoProofThatNothingWasMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		defer func() { b.stop() }()
+		iam, lags := b.aws, true
+		b.bend(bent{keys: func(ctx context.Context, user string) ([]rotation.Key, error) {
+			keys, err := iam.Keys(ctx, user)
+			if lags {
+				keys = slices.DeleteFunc(keys, func(k rotation.Key) bool { return k.ID != b.old })
+			}
+			return keys, err
+		}})
+		b.playTo(rotation.Requested)
+		b.sim.Fail("CreateAccessKey", iamsim.Fault{Apply: true, Drop: true})
+		b.must(rotation.Approve, carol)
+		r := b.await(rotation.Stuck)
+		if r.Failure.Class != rotation.ClassQuota || r.Intent == nil || slices.Contains(r.Offers(rotation.ByApprover), rotation.Close) {
+			t.Errorf("stuck because of %+v with the intent %+v, may be closed; want the quota, and that it stays open", r.Failure, r.Intent)
+		}
+		lags = false
+		b.must(rotation.TryAgain, dave)
+		r = b.await(rotation.Switching)
+		if keys := b.account.Keys(ci.Name); len(keys) != 2 || b.hand.given[r.New] != 1 {
+			t.Errorf("keys %+v, secrets given %v; want the old one, and one that was handed over", keys, b.hand.given)
+		}
+	})
+}
+
+func TestFound_ACreationThatCertainlyMadeNothingCanBeClosed(t *testing.T) {
+	for name, spoil := range map[string]func(*bench){
+		"it is denied": func(b *bench) { b.sim.Fail("CreateAccessKey", iamsim.Fault{Code: "AccessDenied"}) },
+		"it is denied after an answer was lost": func(b *bench) {
+			b.sim.Fail("CreateAccessKey", iamsim.Fault{Drop: true, After: func() { b.sim.Fail("CreateAccessKey", iamsim.Fault{Code: "AccessDenied"}) }})
+		},
+		"somebody else takes the slot after an answer was lost": func(b *bench) {
+			b.sim.Fail("CreateAccessKey", iamsim.Fault{Drop: true, After: func() { b.account.SetKeyStatus(string(b.old), false) }})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				defer func() { b.stop() }()
+				b.playTo(rotation.Requested)
+				spoil(b)
+				b.must(rotation.Approve, carol)
+				if r := b.await(rotation.Stuck); r.Intent != nil || !slices.Contains(r.Offers(rotation.ByApprover), rotation.Close) {
+					t.Fatalf("stuck because of %+v with the intent %+v, offers %v", r.Failure, r.Intent, r.Offers(rotation.ByApprover))
+				}
+				b.must(rotation.Close, dave)
+				b.ended(rotation.Closed)
+			})
+		})
+	}
+}
+
+func TestFound_AnIntentThatCannotBeWrittenPostsNoSecondMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		defer func() { b.stop() }()
+		disk := b.flaky()
+		b.playTo(rotation.Requested)
+		disk.fail(1, 30*time.Second) // the approval is written, and nothing for a while
+		b.must(rotation.Approve, carol)
+		b.await(rotation.Switching)
+		if left := b.hand.standing(); len(left) != 1 {
+			t.Errorf("messages for the secret: %+v, want one", left)
+		}
+	})
+}

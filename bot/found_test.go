@@ -102,6 +102,26 @@ func TestFound_AFormThatIsWorkedAgainBeginsNoSecondRotation(t *testing.T) {
 	})
 }
 
+func TestFound_WhatSomebodyTypesWhoIsTurnedAwayIsNotKept(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		const pasted = "wJalrXUtnFEMIpasted"
+		w.sim.AddMember(slacksim.Member{ID: "UGUEST", Restricted: true})
+		p := w.boot()
+		if _, err := w.sim.As("UGUEST").Command(t.Context(), wApprovals, "/rotate-key", pasted); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		p.end()
+		kept := ""
+		if err := w.kept.Entries(t.Context(), func(_ string, e rotation.Entry) error { kept += e.Action + e.Detail; return nil }); err != nil {
+			t.Error(err)
+		}
+		if !strings.Contains(kept, "/rotate-key (another word)") || strings.Contains(kept+p.wrote.String(), pasted) {
+			t.Errorf("what is kept or logged: %q\n%s", kept, p.wrote.String())
+		}
+	})
+}
+
 // shown counts what was posted, by channel.
 type shown struct {
 	mu   sync.Mutex

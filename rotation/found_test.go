@@ -107,3 +107,18 @@ func TestFound_AnIntentThatCannotBeWrittenPostsNoSecondMessage(t *testing.T) {
 		}
 	})
 }
+
+// TestFound_ARevokedSuspectsSecretReachedNobody: the message that waited for it says of it neither that it was shown nor that there is another.
+func TestFound_ARevokedSuspectsSecretReachedNobody(t *testing.T) {
+	r := rotation.Rotation{
+		ID: "x-1", Kind: rotation.Replace, Stage: rotation.Stuck, User: ci, UserID: "AIDA", Owner: owner, Requester: owner, Old: "AKIAOLD",
+		Failure: rotation.Failure{At: rotation.Creating, Class: rotation.ClassSuspect, Key: "AKIASUSPECT"},
+	}
+	seen := rotation.Evidence{At: time.Now(), UserID: "AIDA", Keys: []rotation.Key{
+		{ID: "AKIAOLD", Status: rotation.Active}, {ID: "AKIASUSPECT", Status: rotation.Active, LastUse: rotation.LastUse{State: rotation.NeverUsed}},
+	}}
+	next, err := r.Step(rotation.Event{On: rotation.Revoke, By: approving, At: time.Now(), Evidence: seen})
+	if err != nil || next.New != "AKIASUSPECT" || next.Lost.Key != next.New || next.Failure != (rotation.Failure{}) {
+		t.Errorf("at %s with the new key %q, lost %+v, failure %+v, %v", next.Stage, next.New, next.Lost, next.Failure, err)
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -50,17 +49,17 @@ func (s *story) part() []phase {
 
 // TestReplicas runs three processes on one table, while many people ask, click twice and at once and where they may not, and while
 // processes are killed and stopped and started. What a killed process was at is left to it for minutes, so the kills come first and all
-// waits pass at once; whatever else there is to do goes on meanwhile. In a short run they are killed while they are at nothing.
+// waits pass at once; whatever else there is to do goes on meanwhile. Without -kills they are killed while they are at nothing.
 //
 // A workspace takes about fifty edits a minute. So the rotations are spread over several, each with three processes and a table of its
 // own.
 func TestReplicas(t *testing.T) {
-	if !*playKills {
-		t.Skip("it takes minutes, and is played with -kills")
+	if testing.Short() {
+		t.Skip("it takes a minute, and the race detector does not see into what is killed")
 	}
 	t.Parallel()
 	worlds, users, play := 1, 16, (*world).lull
-	if os.Getenv("KEYTURNER_REQUIRE") == "all" && !raceEnabled {
+	if *everyKill {
 		worlds, users, play = 4, 50, (*world).storm
 	}
 	endpoint := dynalitetest.Start(t)

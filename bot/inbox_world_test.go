@@ -101,6 +101,8 @@ func (a *account) LastUse(_ context.Context, id rotation.KeyID) (rotation.LastUs
 	return rotation.LastUse{State: rotation.NeverUsed}, nil
 }
 
+func (a *account) UserOf(context.Context, rotation.KeyID) (string, error) { return wUser.Name, nil }
+
 func (a *account) Report(context.Context) (rotation.Report, error) { return rotation.Report{}, noCall }
 
 func (a *account) Maker(context.Context, rotation.KeyID, time.Time) (rotation.Maker, error) {

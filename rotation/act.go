@@ -84,13 +84,9 @@ func (e *Engine) put(ctx context.Context, p Progress, fresh bool) (Progress, err
 
 // requestable finds the owner and checks that the person may ask, and that somebody could approve.
 func (e *Engine) requestable(ctx context.Context, q Request) (MemberID, error) {
-	account, ok := e.accounts[q.User.Account]
-	if !ok {
-		return "", &Refusal{Code: NoAccount, User: q.User}
-	}
-	user, err := account.IAM.User(ctx, q.User.Name)
+	user, err := e.describe(ctx, q.User)
 	if err != nil {
-		return "", unreachable(q.User, err)
+		return "", err
 	}
 	owner := e.cfg.Owners.Of(user)
 	may := q.By.Approver || q.By.OnCall || owner != "" && q.By.Member == owner

@@ -179,6 +179,17 @@ func (l line) LastUse(ctx context.Context, id rotation.KeyID) (use rotation.Last
 	return use, err
 }
 
+func (l line) UserOf(ctx context.Context, id rotation.KeyID) (name string, err error) {
+	err = l.read(ctx, "UserOf", func(c *cloud) error {
+		if c.find(id) == nil {
+			return refusedCall("UserOf", rotation.ClassGone)
+		}
+		name = c.user.Ref.Name
+		return nil
+	})
+	return name, err
+}
+
 func (l line) Report(ctx context.Context) (r rotation.Report, err error) {
 	err = l.read(ctx, "Report", func(c *cloud) error {
 		row := rotation.ReportRow{User: c.user.Ref.Name}

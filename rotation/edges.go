@@ -22,6 +22,8 @@ type Reader interface {
 	Keys(ctx context.Context, user string) ([]Key, error)
 	// LastUse tells when a key was last used.
 	LastUse(ctx context.Context, id KeyID) (LastUse, error)
+	// UserOf names the user whose key it is; empty if AWS names none, as for the root user's. ClassGone: the account has no such key.
+	UserOf(ctx context.Context, id KeyID) (string, error)
 	// Report reads the account's credential report, having a new one made if AWS keeps none.
 	Report(ctx context.Context) (Report, error)
 	// Maker tells who made a key, by the account's trail of calls since a time.

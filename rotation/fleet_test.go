@@ -308,6 +308,12 @@ func (f *fleet) morning() {
 		f.t.Errorf("survey: %v", err)
 	}
 	p = f.any()
+	if w, err := p.Whois(f.t.Context(), f.old); err == nil && w.Account == "" && len(w.Unread) == 0 {
+		if _, there := f.key(f.old); there {
+			f.t.Errorf("whois %s: nobody's, although AWS has it", f.old)
+		}
+	}
+	p = f.any()
 	if cur, err := p.Claimed(f.t.Context(), "digest/2026-W48"); errors.Is(err, rotation.ErrNotFound) {
 		if _, err := p.Claim(f.t.Context(), rotation.Claim{Name: "digest/2026-W48", Rev: cur.Rev}); err == nil {
 			f.digests++

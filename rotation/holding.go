@@ -1,8 +1,9 @@
 package rotation
 
-// Holding is one IAM user that a Member owns, with its keys as they are now.
+// Holding is one IAM user, with who is answerable for it and its keys as they are now.
 type Holding struct {
 	User    UserRef
+	Owner   MemberID
 	Keys    []Key     // with last use; empty also if Err is set
 	Running *Rotation // nil if none runs
 	Exempt  Exemption

@@ -76,12 +76,7 @@ func (e *Engine) Owned(ctx context.Context, m MemberID) ([]Holding, error) {
 			continue
 		}
 		for _, u := range users {
-			h := Holding{User: u.Ref, Exempt: e.cfg.Exemptions[u.Ref]}
-			h.Keys, h.Err = e.keys(ctx, a, u.Ref)
-			if p, err := e.Get(ctx, u.Ref.ID()); err == nil {
-				h.Running, _ = p.Running()
-			}
-			held = append(held, h)
+			held = append(held, e.holding(ctx, u))
 		}
 	}
 	return held, ctx.Err()

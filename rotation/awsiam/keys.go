@@ -71,14 +71,11 @@ func keyOf(id *string, status types.StatusType, created *time.Time) (rotation.Ke
 // LastUse implements rotation.Reader. Never used is what AWS answers without a date and with N/A as the service
 // (https://docs.aws.amazon.com/IAM/latest/APIReference/API_AccessKeyLastUsed.html); a service without a date is an unreadable answer.
 func (a *Account) LastUse(ctx context.Context, id rotation.KeyID) (rotation.LastUse, error) {
-	op := "read the last use of access key " + string(id)
-	if id == "" {
-		return rotation.LastUse{}, refused("read the last use of an access key", noKeyID)
-	}
-	out, err := send(ctx, a.reads, op, a.iam.GetAccessKeyLastUsed, &iam.GetAccessKeyLastUsedInput{AccessKeyId: aws.String(string(id))})
+	out, err := a.lastUsed(ctx, id)
 	if err != nil {
 		return rotation.LastUse{}, err
 	}
+	op := readLastUse + string(id)
 	use := out.AccessKeyLastUsed
 	if use == nil {
 		return rotation.LastUse{}, lost(op, "the answer has no last use")
@@ -91,6 +88,28 @@ func (a *Account) LastUse(ctx context.Context, id rotation.KeyID) (rotation.Last
 		return rotation.LastUse{State: rotation.NeverUsed}, nil
 	}
 	return rotation.LastUse{}, lost(op, "the answer has a use without a date")
+}
+
+const readLastUse = "read the last use of access key "
+
+func (a *Account) lastUsed(ctx context.Context, id rotation.KeyID) (*iam.GetAccessKeyLastUsedOutput, error) {
+	if id == "" {
+		return nil, refused("read the last use of an access key", noKeyID)
+	}
+	return send(ctx, a.reads, readLastUse+string(id), a.iam.GetAccessKeyLastUsed, &iam.GetAccessKeyLastUsedInput{AccessKeyId: aws.String(string(id))})
+}
+
+// UserOf implements rotation.Reader. AWS answers with the name of the user beside the key's last use. Of a key of another account it does
+// not say that there is none, but denies the call, as it does where the role may not ask.
+func (a *Account) UserOf(ctx context.Context, id rotation.KeyID) (string, error) {
+	out, err := a.lastUsed(ctx, id)
+	if err != nil {
+		return "", err
+	}
+	if out.AccessKeyLastUsed == nil {
+		return "", lost(readLastUse+string(id), "the answer has no last use")
+	}
+	return aws.ToString(out.UserName), nil
 }
 
 // applicable is the text, or empty for N/A.

@@ -87,6 +87,34 @@ func TestKeys_NoneAndGone(t *testing.T) {
 	})
 }
 
+func TestUserOf(t *testing.T) {
+	inWorld(t, iamsim.Config{}, func(w world) {
+		w.acme.AddUser(iamsim.User{Name: "ci-deploy"})
+		w.acme.AddKey("ci-deploy", iamsim.Key{ID: keyA})
+		if got, err := w.account.UserOf(w.Context(), keyA); got != "ci-deploy" || err != nil {
+			w.Errorf("got %q, %v", got, err)
+		}
+		_, err := w.account.UserOf(w.Context(), keyB)
+		callError(w.T, err, rotation.ClassGone)
+		_, err = w.account.UserOf(w.Context(), "")
+		callError(w.T, err, rotation.ClassInvalid)
+		for code, class := range map[string]rotation.Class{"AccessDenied": rotation.ClassDenied, "Throttling": rotation.ClassThrottled, "ServiceFailure": rotation.ClassUnknown} {
+			w.sim.Fail("GetAccessKeyLastUsed", iamsim.Fault{Code: code, Times: 20})
+			_, err := w.account.UserOf(w.Context(), keyA)
+			callError(w.T, err, class)
+			w.sim.Heal()
+		}
+	})
+	for name, body := range map[string]string{"an empty answer": "", "no last use": "<UserName>ci-deploy</UserName>"} {
+		answer := func(url.Values) (int, string) { return http.StatusOK, result("GetAccessKeyLastUsed", body) }
+		overWire(t, answer, func(t *testing.T, a *awsiam.Account) {
+			if user, err := a.UserOf(t.Context(), keyA); user != "" || rotation.ClassOf(err) != rotation.ClassUnknown {
+				t.Errorf("%s: %q, %v", name, user, err)
+			}
+		})
+	}
+}
+
 // key is a member of ListAccessKeys' answer.
 func key(id, status, created string) string {
 	return "<member><AccessKeyId>" + id + "</AccessKeyId><Status>" + status + "</Status><CreateDate>" + created + "</CreateDate></member>"

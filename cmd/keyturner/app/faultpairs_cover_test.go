@@ -38,6 +38,7 @@ var iamMethods = map[string][]string{
 	"User":      {"GetUser"},
 	"Keys":      {"ListAccessKeys"},
 	"LastUse":   {"GetAccessKeyLastUsed"},
+	"UserOf":    {"GetAccessKeyLastUsed"},
 	"Report":    {"GenerateCredentialReport", "GetCredentialReport"},
 	"Maker":     {"LookupEvents", "GetCallerIdentity"},
 	"CreateKey": {"CreateAccessKey"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -15,41 +14,23 @@ import (
 
 // command answers /rotate-key. The modal is opened at once, since the trigger lives for three seconds, and filled after.
 func (b *Bot) command(ctx context.Context, who caller, l letter) {
-	words := strings.Fields(l.Text)
-	if len(words) == 0 {
+	said := readTyped(b.view.accounts, l.Text)
+	if said.ok && said.row.do == nil {
 		b.openKeys(ctx, who, l.Trigger)
 		return
 	}
-	if _, err := b.cfg.People.Actor(ctx, who.member); err != nil {
-		b.turnAway(ctx, who, l.Command+" "+knownWord(l.Text), err)
-		return
+	actor, err := b.cfg.People.Actor(ctx, who.member)
+	if err == nil && said.ok {
+		err = said.row.may.refuses(actor)
 	}
-	switch strings.ToLower(words[0]) {
-	case "help":
-		b.reply(ctx, who, helpMessage())
-	case "status":
-		found, err := b.cfg.Engine.Involving(ctx, who.member)
-		if err != nil {
-			b.refuse(ctx, who, err)
-			return
-		}
-		b.reply(ctx, who, statusMessage(b.cfg.Outbox.today(), found))
-	default:
-		b.reply(ctx, who, unknownCommand(l.Text))
-	}
-}
-
-// knownWord is the first word of a command if it is one of ours, and else says that it is not. Anything may be typed or pasted after a
-// command, a secret too: only this is stored or logged of it.
-func knownWord(text string) string {
-	words := strings.Fields(text)
 	switch {
-	case len(words) == 0:
-		return ""
-	case slices.Contains([]string{"help", "status"}, strings.ToLower(words[0])):
-		return strings.ToLower(words[0])
+	case err != nil:
+		b.turnAway(ctx, who, strings.TrimSpace(l.Command+" "+said.kept()), err)
+	case said.ok:
+		said.row.do(b, ctx, errand{who: who, actor: actor, args: said.args})
+	default:
+		b.reply(ctx, who, notUnderstood(said))
 	}
-	return "(another word)"
 }
 
 // openKeys opens the modal and fills it with the keys of the person who asked.

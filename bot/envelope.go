@@ -73,7 +73,7 @@ type letter struct {
 	ReplyTo string            `json:"reply_to,omitempty"` // the response URL, good for 30 minutes
 
 	Command string    `json:"command,omitempty"`
-	Text    string    `json:"text,omitempty"`
+	Text    string    `json:"text,omitempty"` // as reading.kept has it
 	Clicks  []clicked `json:"clicks,omitempty"`
 	Message place     `json:"message,omitzero"` // that was clicked in; zero: an ephemeral one, which nobody can edit
 
@@ -107,7 +107,7 @@ type clicked struct {
 // The limits of a letter, in bytes. Slack's own are lower, or as high.
 const (
 	maxID       = 255
-	maxCommand  = 4 << 10 // of a command: the rest is cut off, since the first word decides
+	maxCommand  = 4 << 10 // of a typed text: the rest is cut off, since no command takes so much
 	maxURL      = 2000
 	maxValue    = 2000
 	maxMetadata = 3000
@@ -121,8 +121,9 @@ type unreadable string
 
 func (e unreadable) Error() string { return "unreadable envelope: " + string(e) }
 
-// readLetter reads what an envelope asks for. The error is an unreadable.
-func readLetter(f frame) (letter, error) {
+// readLetter reads what an envelope asks for; of a typed text, what is kept of it, for which the accounts' names by their ids are needed.
+// The error is an unreadable.
+func readLetter(f frame, accounts map[string]string) (letter, error) {
 	if f.ID == "" {
 		return letter{}, unreadable("it has no id")
 	}
@@ -131,6 +132,7 @@ func readLetter(f frame) (letter, error) {
 	switch f.Type {
 	case "slash_commands":
 		l, err = readCommand(f.Payload)
+		l.Text = readTyped(accounts, l.Text).kept()
 	case "interactive":
 		l, err = readInteraction(f.Payload)
 	case "events_api":
@@ -361,7 +363,6 @@ type keptLetter struct {
 
 // encode makes what the inbox keeps.
 func (l letter) encode() ([]byte, error) {
-	l.Text = knownWord(l.Text)
 	body, err := json.Marshal(keptLetter{letterSchema, l})
 	if err != nil {
 		return nil, fmt.Errorf("encode a letter: %w", err)

@@ -47,7 +47,7 @@ var frames = map[string]string{
 func TestReadLetter(t *testing.T) {
 	want := map[string]letter{
 		"command": {
-			Kind: kindCommand, Member: "U1", Channel: "C1", ReplyTo: "https://hooks.slack.com/commands/T1/1/x", Command: "/rotate-key", Text: " status ",
+			Kind: kindCommand, Member: "U1", Channel: "C1", ReplyTo: "https://hooks.slack.com/commands/T1/1/x", Command: "/rotate-key", Text: "status",
 			ID: "e-1", Trigger: "1.2.ab", Team: "T1", App: "A1",
 		},
 		"click": {
@@ -73,7 +73,7 @@ func TestReadLetter(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := readLetter(f)
+			got, err := readLetter(f, nil)
 			if diff := cmp.Diff(want[name], got); diff != "" || err != nil {
 				t.Errorf("%v (-want +got):\n%s", err, diff)
 			}
@@ -88,7 +88,7 @@ func TestReadLetter(t *testing.T) {
 				t.Errorf("what stood in the message is kept: %s", body)
 			}
 			kept, err := decodeLetter(body)
-			got.ID, got.Trigger, got.Team, got.App, got.Text = "", "", "", "", knownWord(got.Text)
+			got.ID, got.Trigger, got.Team, got.App = "", "", "", ""
 			if diff := cmp.Diff(got, kept); diff != "" || err != nil {
 				t.Errorf("kept: %v (-want +got):\n%s", err, diff)
 			}
@@ -99,11 +99,11 @@ func TestReadLetter(t *testing.T) {
 func TestReadLetter_Limits(t *testing.T) {
 	long := func(n int) string { return strings.Repeat("é", n/2) }
 	read := func(kind, payload string) (letter, error) {
-		return readLetter(frame{Type: kind, ID: "e", Payload: json.RawMessage(payload)})
+		return readLetter(frame{Type: kind, ID: "e", Payload: json.RawMessage(payload)}, nil)
 	}
 	l, err := read("slash_commands", `{"user_id":"U1","command":"/rotate-key","text":"x`+long(2*maxCommand)+`"}`)
-	if err != nil || len(l.Text) != maxCommand-1 { // the last character does not fit
-		t.Errorf("a long text: %d bytes, %v", len(l.Text), err)
+	if err != nil || l.Text != "?" {
+		t.Errorf("a long text is kept as %q, %v", l.Text, err)
 	}
 	click := `{"type":"block_actions","user":{"id":"U1"},"actions":[%s]}`
 	view := `{"type":"view_submission","user":{"id":"U1"},"view":{"id":"V1","callback_id":"request","private_metadata":"%s","state":{"values":{"key":{"key":{"value":"%s"}}}}}}`
@@ -270,7 +270,7 @@ func FuzzEnvelope(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if l, err := readLetter(fr); err == nil && l.Kind != "" {
+		if l, err := readLetter(fr, nil); err == nil && l.Kind != "" {
 			checkKept(t, l)
 		}
 		var wrote ledger
@@ -315,7 +315,7 @@ func checkKept(t *testing.T, l letter) {
 		t.Errorf("%d bytes are kept", len(body))
 	}
 	kept, err := decodeLetter(body)
-	l.ID, l.Trigger, l.Team, l.App, l.Text = "", "", "", "", knownWord(l.Text)
+	l.ID, l.Trigger, l.Team, l.App = "", "", "", ""
 	if diff := cmp.Diff(l, kept); diff != "" || err != nil {
 		t.Errorf("%v (-was +is):\n%s", err, diff)
 	}
@@ -328,7 +328,7 @@ func FuzzLetter(f *testing.F) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		if l, err := readLetter(fr); err == nil && l.Kind != "" {
+		if l, err := readLetter(fr, nil); err == nil && l.Kind != "" {
 			body, err := l.encode()
 			if err != nil {
 				f.Fatal(err)
@@ -353,13 +353,4 @@ func FuzzLetter(f *testing.F) {
 			t.Errorf("%v:\n%s\n%s", err, first, second)
 		}
 	})
-}
-
-// TestLetter_KeepsNothingThatIsPasted has somebody paste a secret where a word is expected.
-func TestLetter_KeepsNothingThatIsPasted(t *testing.T) {
-	const pasted = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
-	body, err := letter{Kind: kindCommand, Command: "/rotate-key", Text: pasted + " help"}.encode()
-	if err != nil || bytes.Contains(body, []byte(pasted)) {
-		t.Errorf("kept: %s, %v", body, err)
-	}
 }

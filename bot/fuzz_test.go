@@ -119,25 +119,6 @@ func FuzzKeysModal(f *testing.F) {
 	})
 }
 
-// FuzzCommand types any words after /rotate-key that are no command.
-func FuzzCommand(f *testing.F) {
-	for _, words := range hostile {
-		f.Add(words)
-	}
-	f.Fuzz(func(t *testing.T, words string) {
-		m := unknownCommand(words)
-		checkAnswer(t, m)
-		if diff := cmp.Diff(outline(t, unknownCommand("make coffee")), outline(t, m)); diff != "" && !strings.Contains(m.Text, "Did you mean") {
-			t.Errorf("the words change the message (-with plain ones +with these):\n%s", diff)
-		}
-		for _, text := range texts(t, encode(t, m.Blocks)) { // only what can be seen is quoted
-			if strings.Contains(text[1], "“") != (tidy(words) != "") || utf8.RuneCountInString(text[1]) > 500 {
-				t.Errorf("answer %q", text[1])
-			}
-		}
-	})
-}
-
 // FuzzForeignWords shows any words where people and AWS have their own: in the cards of every stage, the digest, a warning and the
 // message with a secret. They mention nobody, and a message is made of the same lines as with plain words.
 func FuzzForeignWords(f *testing.F) {

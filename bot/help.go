@@ -4,17 +4,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
-
 	"github.com/keyturner/keyturner/rotation"
 )
-
-// commands is what can be typed after /rotate-key.
-var commands = []struct{ word, what string }{
-	{"", "choose one of your keys, and replace or retire it"},
-	{"status", "see where your rotations stand and who owes the next click"},
-	{"help", "read this"},
-}
 
 func helpMessage() message {
 	var d draft
@@ -24,34 +15,15 @@ func helpMessage() message {
 		"3. You confirm. Keyturner checks in AWS that the new key is used and the old one is quiet.\n4. An approver agrees, and the old key is made inactive. " +
 		"For some days one click makes it active again, with no approval.\n5. An approver agrees, and the old key is deleted.")
 	var lines []string
-	for _, c := range commands {
-		lines = append(lines, "• "+typedCommand(c.word)+": "+c.what+".")
+	for _, row := range vocabulary() {
+		lines = append(lines, "• "+row.usage()+": "+row.what+"."+whoMay[row.may])
 	}
 	d.say("What you can type:\n" + strings.Join(lines, "\n"))
 	return d.message()
 }
 
-func typedCommand(word string) string { return "`" + strings.TrimSpace("/rotate-key "+word) + "`" }
-
-// unknownCommand answers what is no command, with the nearest one if it is near.
-func unknownCommand(text string) message {
-	said := "Keyturner does not know “" + esc(clip(tidy(text), 50)) + "”."
-	if tidy(text) == "" { // such as a space of no width
-		said = "Nothing can be read in what you typed."
-	}
-	first, _, _ := strings.Cut(tidy(strings.ToLower(text)), " ")
-	first = clip(first, 50)
-	for _, c := range commands {
-		if c.word != "" && levenshtein.ComputeDistance(first, c.word) <= 2 {
-			return plain(said + " Did you mean " + typedCommand(c.word) + "?")
-		}
-	}
-	var all []string
-	for _, c := range commands {
-		all = append(all, typedCommand(c.word)+" to "+c.what)
-	}
-	return plain(said + " Type " + strings.Join(all, ", or ") + ".")
-}
+// whoMay follows what a command does.
+var whoMay = map[audience]string{approvers: " For approvers.", responders: " For approvers and on-call."}
 
 // maxStatus bounds how many rotations a status lists.
 const maxStatus = 15

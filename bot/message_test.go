@@ -117,7 +117,7 @@ func TestRefusalText(t *testing.T) {
 			about = replace(t).by(bob, rotation.Deny).r
 		}
 		texts["code "+code] = refusalText(testView(), &rotation.Refusal{
-			Code: rotation.Code(code), User: ci, Rotation: &about, By: alice, Key: oldKey,
+			Code: rotation.Code(code), User: ci, Rotation: &about, By: alice, Key: oldKey, Again: monday.Add(time.Hour),
 			Err: &rotation.CallError{Op: "read keys", Class: rotation.ClassThrottled, Err: errors.New("internal words")},
 		})
 	}
@@ -209,9 +209,9 @@ func TestReplies(t *testing.T) {
 		"status-none":    statusMessage(testView(), nil),
 		"status-many":    statusMessage(testView(), many),
 		"started":        startedMessage(testView(), running),
-		"unknown-near":   unknownCommand("Statsu please"),
-		"unknown-far":    unknownCommand("<!here> make coffee"),
-		"unknown-help-x": unknownCommand("hlep"),
+		"unknown-near":   notUnderstood(readTyped(nil, "Statsu please")),
+		"unknown-far":    notUnderstood(readTyped(nil, "<!here> make coffee")),
+		"unknown-help-x": notUnderstood(readTyped(nil, "hlep")),
 	}
 	var texts strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(messages)) {

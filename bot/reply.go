@@ -108,6 +108,9 @@ var refusals = map[rotation.Code]func(view, *rotation.Refusal) string{
 	rotation.NotApprover: func(v view, e *rotation.Refusal) string {
 		return "Only an approver can do this. " + v.mustDecide("An approver", e)
 	},
+	rotation.NotResponder: func(v view, _ *rotation.Refusal) string {
+		return sentences("Only on-call and those who may approve can do this.", v.askAnyOf())
+	},
 	rotation.NotOwner: func(v view, e *rotation.Refusal) string {
 		if e.User.Name == "" {
 			return "That key is not yours, or not any more. Only a key's owner can do this. Type `/rotate-key` to see your keys."
@@ -178,6 +181,15 @@ var refusals = map[rotation.Code]func(view, *rotation.Refusal) string{
 	rotation.Reissued: func(v view, e *rotation.Refusal) string {
 		return "This rotation has created as many keys as it may. Store the secret of the newest key, or click “Keep the old key after all” and begin again."
 	},
+	rotation.NothingAsked: func(v view, e *rotation.Refusal) string {
+		return sentences("No approver has to decide now, so nobody was reminded.", standingOf(e, ""), v.nextFor(e))
+	},
+	rotation.TooSoon: func(v view, e *rotation.Refusal) string {
+		return "The approvers were asked about " + v.user(e.User) + " less than an hour ago. They can be asked again after " + when(e.Again) + "."
+	},
+	rotation.RemindedOften: func(v view, e *rotation.Refusal) string {
+		return sentences("The approvers have been reminded of this as often as Keyturner does.", v.nextFor(e), "Write to one of them.")
+	},
 	rotation.NoApprover: func(v view, e *rotation.Refusal) string {
 		return "Nobody is left who could approve this: neither the owner nor the person who asks may. The operator must add another approver to Keyturner's configuration."
 	},
@@ -193,6 +205,13 @@ func (v view) mustDecide(who string, e *rotation.Refusal) string {
 		return who + " must decide: " + anyOf(ms) + "."
 	}
 	return "There is no other approver, so the operator must add one to Keyturner's configuration."
+}
+
+func (v view) askAnyOf() string {
+	if len(v.approvers) == 0 {
+		return ""
+	}
+	return "Ask " + anyOf(v.approvers) + "."
 }
 
 // nameOwner tells how an IAM user gets an owner.

@@ -42,6 +42,9 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 		}
 		for _, ask := range r.Asks {
 			add(r, "ask"+strconv.Itoa(ask.Turn), b.cfg.Approvals, approvalCard(b.view, r, ask))
+			for i, x := range ask.Reminders {
+				add(r, fmt.Sprintf("remind%d-%d", ask.Turn, i+1), b.cfg.Approvals, reminderMessage(b.view, r, ask, x))
+			}
 		}
 		if slices.ContainsFunc(r.Handovers(), func(h rotation.Handover) bool { return h.Failed != "" }) {
 			add(r, "alarm", b.cfg.OnCall, exposedMessage(b.view, r))

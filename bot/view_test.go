@@ -221,7 +221,7 @@ func TestForeignWords(t *testing.T) {
 		}
 		messages := []message{
 			ownerCard(v, r), startedMessage(v, r),
-			statusMessage(v, []rotation.Progress{{Rotation: &r}}), unknownCommand(hostile),
+			statusMessage(v, []rotation.Progress{{Rotation: &r}}), notUnderstood(readTyped(nil, hostile)),
 			plain(refusalText(v, &rotation.Refusal{Code: rotation.NotNow, User: r.User, Rotation: &r})),
 		}
 		for _, ask := range r.Asks {

@@ -56,30 +56,34 @@ type Code string
 
 // The refusals.
 const (
-	NotApprover  Code = "not-approver"   // only an approver may
-	NotOwner     Code = "not-owner"      // only the key's owner may
-	OwnRequest   Code = "own-request"    // requester and approver must be two people
-	OwnKey       Code = "own-key"        // an owner cannot approve for their own key
-	Outdated     Code = "outdated"       // the button is from an earlier turn
-	Decided      Code = "decided"        // somebody else decided first
-	HasEnded     Code = "ended"          // the rotation is over
-	NotNow       Code = "not-now"        // the table has no such move here
-	Blocked      Code = "blocked"        // a gate does not open
-	NoOwner      Code = "no-owner"       // the user has no owner to give a key to
-	NoMember     Code = "no-member"      // the person owns no IAM user
-	NotMember    Code = "not-member"     // deactivated, guest, stranger or bot
-	AlreadyRuns  Code = "already-runs"   // one rotation per user at a time
-	NoKeys       Code = "no-keys"        // the user has no key
-	NotThatKey   Code = "not-that-key"   // the key is not one of the user's
-	Leftover     Code = "leftover"       // an inactive key occupies the second slot
-	TooManyKeys  Code = "too-many-keys"  // three keys or more
-	OnlyInactive Code = "only-inactive"  // nothing to replace
-	NewerKey     Code = "newer-key"      // of two active keys the older goes first
-	NoAccount    Code = "no-account"     // the account is not in the configuration
-	UserGone     Code = "user-gone"      // no such IAM user now
-	Unreachable  Code = "unreachable"    // AWS could not be asked: unknown, not empty
-	Reissued     Code = "reissued-often" // the bound on new keys is reached
-	NoApprover   Code = "no-approver"    // nobody is left who could approve
+	NotApprover   Code = "not-approver"   // only an approver may
+	NotOwner      Code = "not-owner"      // only the key's owner may
+	OwnRequest    Code = "own-request"    // requester and approver must be two people
+	OwnKey        Code = "own-key"        // an owner cannot approve for their own key
+	Outdated      Code = "outdated"       // the button is from an earlier turn
+	Decided       Code = "decided"        // somebody else decided first
+	HasEnded      Code = "ended"          // the rotation is over
+	NotNow        Code = "not-now"        // the table has no such move here
+	Blocked       Code = "blocked"        // a gate does not open
+	NoOwner       Code = "no-owner"       // the user has no owner to give a key to
+	NoMember      Code = "no-member"      // the person owns no IAM user
+	NotMember     Code = "not-member"     // deactivated, guest, stranger or bot
+	AlreadyRuns   Code = "already-runs"   // one rotation per user at a time
+	NoKeys        Code = "no-keys"        // the user has no key
+	NotThatKey    Code = "not-that-key"   // the key is not one of the user's
+	Leftover      Code = "leftover"       // an inactive key occupies the second slot
+	TooManyKeys   Code = "too-many-keys"  // three keys or more
+	OnlyInactive  Code = "only-inactive"  // nothing to replace
+	NewerKey      Code = "newer-key"      // of two active keys the older goes first
+	NoAccount     Code = "no-account"     // the account is not in the configuration
+	UserGone      Code = "user-gone"      // no such IAM user now
+	Unreachable   Code = "unreachable"    // AWS could not be asked: unknown, not empty
+	Reissued      Code = "reissued-often" // the bound on new keys is reached
+	NoApprover    Code = "no-approver"    // nobody is left who could approve
+	NothingAsked  Code = "nothing-asked"  // no ask is open
+	TooSoon       Code = "too-soon"       // it was done a short while ago
+	RemindedOften Code = "reminded-often" // the bound on reminders is reached
+	NotResponder  Code = "not-responder"  // only an approver or on-call may
 )
 
 // Refusal is an answer to a person: why not, with the facts that the answer needs.
@@ -90,8 +94,9 @@ type Refusal struct {
 	By       MemberID // who decided, owns or requested, as the code needs
 	Turn     int      // of the button that was clicked, for Decided
 	Key      KeyID
-	Blocks   []Block // for Blocked
-	Err      error   // for Unreachable
+	Blocks   []Block   // for Blocked
+	Again    time.Time // for TooSoon
+	Err      error     // for Unreachable
 }
 
 func (e *Refusal) Error() string {

@@ -160,6 +160,7 @@ type Ask struct {
 	Decisions []Decision
 	Closed    string // empty while open; else the On that ended it
 	Stuck     Failure
+	Reminders []Reminder // at most maxReminders
 }
 
 // Open tells whether the ask waits for a decision.

@@ -124,6 +124,7 @@ func fromAsk(a rotation.Ask) askRecord {
 		Decisions: each(a.Decisions, fromDecision),
 		Closed:    a.Closed,
 		Stuck:     failureRecord(a.Stuck),
+		Reminders: each(a.Reminders, fromReminder),
 	}
 }
 
@@ -136,6 +137,7 @@ func (r askRecord) ask() rotation.Ask {
 		Decisions: each(r.Decisions, func(d decisionRecord) rotation.Decision { return rotation.Decision(d) }),
 		Closed:    r.Closed,
 		Stuck:     rotation.Failure(r.Stuck),
+		Reminders: each(r.Reminders, func(x reminderRecord) rotation.Reminder { return rotation.Reminder(x) }),
 	}
 }
 
@@ -194,6 +196,12 @@ func fromLastUse(u rotation.LastUse) lastUseRecord {
 
 func fromDecision(d rotation.Decision) decisionRecord {
 	r := decisionRecord(d)
+	r.At = r.At.UTC()
+	return r
+}
+
+func fromReminder(x rotation.Reminder) reminderRecord {
+	r := reminderRecord(x)
 	r.At = r.At.UTC()
 	return r
 }

@@ -91,8 +91,8 @@ func TestBolt_Newer(t *testing.T) {
 	for _, bucket := range []string{"progress", "claims", "entries", "inbox"} {
 		t.Run(bucket, func(t *testing.T) {
 			path := filledFile(t)
-			editFile(t, path, nil, put(bucket, "new", `{"schema":3,"flavour":"sweet"}`))
-			wantRefused(t, path, `read "new" of `+bucket+`: a newer Keyturner wrote it, with schema 3`)
+			editFile(t, path, nil, put(bucket, "new", `{"schema":9,"flavour":"sweet"}`))
+			wantRefused(t, path, `read "new" of `+bucket+`: a newer Keyturner wrote it, with schema 9`)
 		})
 	}
 }

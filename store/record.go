@@ -13,7 +13,7 @@ import (
 
 // The schemas of the documents that this program writes. It reads them and every earlier one.
 const (
-	progressSchema = 2
+	progressSchema = 3
 	claimSchema    = 2
 	entrySchema    = 1
 	envelopeSchema = 1
@@ -86,6 +86,12 @@ type (
 		Decisions []decisionRecord `json:"decisions,omitempty"`
 		Closed    string           `json:"closed,omitzero"`
 		Stuck     failureRecord    `json:"stuck,omitzero"`
+		Reminders []reminderRecord `json:"reminders,omitempty"`
+	}
+
+	reminderRecord struct {
+		By rotation.MemberID `json:"by"`
+		At time.Time         `json:"at,omitzero"`
 	}
 
 	decisionRecord struct {

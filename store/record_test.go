@@ -92,7 +92,7 @@ func TestRecord_Samples(t *testing.T) {
 		name   string
 		filled []byte
 	}{
-		{"progress.2.json", progress},
+		{"progress.3.json", progress},
 		{"entry.1.json", entry},
 		{"claim.2.json", claim.text},
 		{"envelope.1.json", envelope.text},
@@ -119,7 +119,8 @@ func TestRecord_EarlierSamples(t *testing.T) {
 		name string
 		want map[string]any // what is different when written again; nil: gone
 	}{
-		{"progress.1.json", map[string]any{".schema": 2.0, ".owed": true}},
+		{"progress.1.json", map[string]any{".schema": 3.0, ".owed": true}},
+		{"progress.2.json", map[string]any{".schema": 3.0}},
 		{"claim.1.json", map[string]any{
 			".schema": 2.0, ".until": nil, ".rev": 1.0, ".note": "until 2026-11-23T12:30:00Z",
 		}},
@@ -256,7 +257,7 @@ func TestRecord_UTCAndNoZeroTimes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := `{"schema":2,"rev":0,"user":{"account":"1","name":"n"},` +
+	want := `{"schema":3,"rev":0,"user":{"account":"1","name":"n"},` +
 		`"rotation":{"id":"","kind":"","user":{"account":"","name":""},"stage":""},"notices":[{"key":"AKIA1"}]}`
 	if got := string(doc); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -274,7 +275,7 @@ func TestRecord_Refused(t *testing.T) {
 		{"no schema", `{"rev":1,"user":{"account":"1","name":"n"}}`, "no schema number"},
 		{"schema 0", `{"schema":0,"rev":1,"user":{"account":"1","name":"n"}}`, "no schema number"},
 		{"negative schema", `{"schema":-1,"rev":1,"user":{"account":"1","name":"n"}}`, "no schema number"},
-		{"newer schema", `{"schema":3,"rev":1,"user":{"account":"1","name":"n"}}`, "newer Keyturner wrote it, with schema 3"},
+		{"newer schema", `{"schema":4,"rev":1,"user":{"account":"1","name":"n"}}`, "newer Keyturner wrote it, with schema 4"},
 		{"newer schema in another form", `{"schema":7,"users":[]}`, "newer Keyturner wrote it, with schema 7"},
 		{"unknown field", `{"schema":1,"rev":1,"user":{"account":"1","name":"n"},"color":"red"}`, `unknown field "color"`},
 		{"unknown field within", `{"schema":1,"rev":1,"user":{"account":"1","name":"n","path":"/"}}`, `unknown field "path"`},

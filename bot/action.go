@@ -21,6 +21,10 @@ func (b *Bot) clicks(ctx context.Context, who caller, l letter) {
 
 // click does what one button says. A nil error means that the person sees the result in an edited card or a modal.
 func (b *Bot) click(ctx context.Context, who caller, l letter, c clicked) error {
+	if c.Action == actionKeys {
+		b.openKeys(ctx, who, l.Trigger)
+		return nil
+	}
 	actor, err := b.cfg.People.Actor(ctx, who.member)
 	if err != nil {
 		return b.cfg.Engine.Refuse(ctx, who.member, c.Action, err)

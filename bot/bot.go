@@ -45,7 +45,10 @@ type Bot struct {
 	frames chan delivery // read and not looked at yet
 	// events are what is done when something happens in the workspace, by Slack's name of it. What is not here is acknowledged, and
 	// left.
-	events map[string]func(context.Context, letter)
+	events map[string]func(context.Context, caller, letter)
+
+	homes     *homes
+	workspace string // the address of our own, for links to messages; set by Check
 
 	mu          sync.Mutex
 	again       map[string]appointment // with users whose messages could not be shown
@@ -74,8 +77,9 @@ func New(cfg Config) (*Bot, error) {
 	b := &Bot{
 		cfg: cfg, now: cfg.Now, log: cfg.Logger, view: cfg.Outbox.view, wake: make(chan struct{}, 1),
 		frames: make(chan delivery, maxRead), inbox: newInbox(),
-		again: map[string]appointment{}, removeAgain: map[string]time.Time{},
+		again: map[string]appointment{}, removeAgain: map[string]time.Time{}, homes: newHomes(),
 	}
+	b.events = map[string]func(context.Context, caller, letter){"app_home_opened": b.homeOpened}
 	for i := range b.links {
 		b.links[i] = newLink(linkConfig{
 			api: cfg.Slack, dialer: cfg.Dialer, log: b.log, counts: &b.counts, take: b.take, delay: time.Duration(i) * apart,
@@ -91,6 +95,7 @@ func (b *Bot) Check(ctx context.Context) error {
 		return advised("check the bot token with Slack", err, "put a valid one (xoxb-…) in SLACK_BOT_TOKEN")
 	}
 	b.cfg.People.setTeam(auth.TeamID)
+	b.workspace = auth.URL
 	for what, id := range map[string]string{"approvals": b.cfg.Approvals, "on-call": b.cfg.OnCall} {
 		channel, err := b.cfg.Slack.GetConversationInfoContext(ctx, &slack.GetConversationInfoInput{ChannelID: id})
 		switch {
@@ -124,7 +129,7 @@ func (b *Bot) begin(ctx context.Context) error {
 		if ctx.Err() != nil || !outside || !mayPass(call) {
 			return err
 		}
-		b.log.Error("Slack cannot be asked yet", "again_in", wait, "err", err)
+		b.log.Error("cannot ask Slack yet", "again_in", wait, "err", err)
 		sleep(ctx, wait)
 	}
 }
@@ -150,6 +155,7 @@ func (b *Bot) Run(ctx context.Context) error {
 func (b *Bot) lead(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return b.show(ctx) })
+	g.Go(func() error { return b.keepHomes(ctx) })
 	g.Go(func() error { return b.keepSchedules(ctx) })
 	return g.Wait()
 }

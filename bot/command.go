@@ -201,9 +201,11 @@ func (b *Bot) reply(ctx context.Context, who caller, m message) {
 		}
 		b.log.Warn("answer through the response URL; the ephemeral way is tried")
 	}
-	_, err := b.cfg.Slack.PostEphemeralContext(ctx, who.channel, string(who.member), m.options()...)
-	if err == nil {
-		return
+	var err error
+	if who.channel != "" { // else they clicked in their Home tab
+		if _, err = b.cfg.Slack.PostEphemeralContext(ctx, who.channel, string(who.member), m.options()...); err == nil {
+			return
+		}
 	}
 	// The bot is not in the channel, or the person is not any more: only a message of its own is left.
 	if _, dmErr := b.cfg.Outbox.post(ctx, string(who.member), m, rand.Text()); dmErr != nil {

@@ -218,6 +218,7 @@ type interaction struct {
 	} `json:"actions"`
 	View struct {
 		ID       string `json:"id"`
+		Type     string `json:"type"`
 		Callback string `json:"callback_id"`
 		Metadata string `json:"private_metadata"`
 		State    struct {
@@ -240,7 +241,7 @@ func readInteraction(raw json.RawMessage) (letter, error) {
 		Member: rotation.MemberID(p.User.ID), Channel: p.Channel.ID, ReplyTo: p.ResponseURL, Trigger: p.Trigger, Team: p.Team.ID, App: p.App,
 	}
 	switch {
-	case p.Type == "block_actions" && p.View.ID != "": // a choice inside a modal counts when it is submitted
+	case p.Type == "block_actions" && p.View.ID != "" && p.View.Type != "home": // a choice inside a modal counts when it is submitted
 	case p.Type == "view_closed":
 	case p.Type == "block_actions":
 		return p.click(l)

@@ -251,7 +251,7 @@ func alone(tb testing.TB, wrote *ledger) *Bot {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	b.events = map[string]func(context.Context, letter){"user_change": func(context.Context, letter) {}}
+	b.events = map[string]func(context.Context, caller, letter){"user_change": func(context.Context, caller, letter) {}}
 	return b
 }
 

@@ -230,7 +230,7 @@ func (b *Bot) carryOut(ctx context.Context, who caller, l letter) {
 		b.fill(ctx, l.View, b.outcome(ctx, who, l))
 	case kindEvent:
 		if happen := b.events[l.Event]; happen != nil {
-			happen(ctx, l)
+			happen(ctx, who, l)
 		}
 	}
 }

@@ -351,7 +351,7 @@ func TestInbox_WhoeverWorksIsNotOvertaken(t *testing.T) {
 		w.shared = true
 		var worked atomic.Int32
 		slow := func(p *process) {
-			p.events = map[string]func(context.Context, letter){"app_home_opened": func(ctx context.Context, _ letter) {
+			p.events = map[string]func(context.Context, caller, letter){"app_home_opened": func(ctx context.Context, _ caller, _ letter) {
 				worked.Add(1)
 				<-ctx.Done() // as long as it may
 			}}
@@ -394,7 +394,7 @@ func TestInbox_AnEventComesAgainUntilItIsRecorded(t *testing.T) {
 				var worked atomic.Int32
 				f := &failing{apply: tt.applied}
 				p := w.boot(f.hook, func(p *process) {
-					p.events = map[string]func(context.Context, letter){"app_home_opened": func(_ context.Context, l letter) {
+					p.events = map[string]func(context.Context, caller, letter){"app_home_opened": func(_ context.Context, _ caller, l letter) {
 						if l.Member == wOwner {
 							worked.Add(1)
 						}

@@ -151,7 +151,7 @@ type process struct {
 	// before and after are told of every call that the process makes, such as "store Accept" and "slack views.open"; after, of those that
 	// had their effect. An error of before is the call's; one of after is too, and the call has had its effect.
 	before, after func(op string) error
-	events        map[string]func(context.Context, letter)
+	events        map[string]func(context.Context, caller, letter)
 }
 
 var errDead = errors.New("this process has been killed")

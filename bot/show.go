@@ -130,6 +130,7 @@ type showing struct {
 
 // start brings a user's messages up to date, or notes for whoever does that there is more to do.
 func (s *showing) start(ctx context.Context, id string) {
+	s.bot.homes.note(id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, runs := s.again[id]; runs {

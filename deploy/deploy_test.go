@@ -172,6 +172,7 @@ func TestManifest(t *testing.T) {
 		} `yaml:"display_information"`
 		Features struct {
 			Home struct {
+				Home     bool `yaml:"home_tab_enabled"`
 				Tab      bool `yaml:"messages_tab_enabled"`
 				ReadOnly bool `yaml:"messages_tab_read_only_enabled"`
 			} `yaml:"app_home"`
@@ -181,7 +182,7 @@ func TestManifest(t *testing.T) {
 			Scopes map[string][]string
 		} `yaml:"oauth_config"`
 		Settings struct {
-			Events        map[string]any `yaml:"event_subscriptions"`
+			Events        map[string][]string `yaml:"event_subscriptions"`
 			Interactivity struct {
 				Enabled bool   `yaml:"is_enabled"`
 				URL     string `yaml:"request_url"`
@@ -205,11 +206,14 @@ func TestManifest(t *testing.T) {
 			t.Errorf("no reason beside the scope %s", scope)
 		}
 	}
-	if s := manifest.Settings; !s.SocketMode || !s.Interactivity.Enabled || s.Interactivity.URL != "" || s.TokenRotation || s.Events != nil {
-		t.Errorf("settings = %+v, want Socket Mode and interactivity without URLs, events or token rotation", s)
+	if s := manifest.Settings; !s.SocketMode || !s.Interactivity.Enabled || s.Interactivity.URL != "" || s.TokenRotation {
+		t.Errorf("settings = %+v, want Socket Mode and interactivity without URLs or token rotation", s)
 	}
-	if home := manifest.Features.Home; !home.Tab || home.ReadOnly {
-		t.Errorf("app home = %+v, want a messages tab that can be written in", home)
+	if diff := cmp.Diff(map[string][]string{"bot_events": {"app_home_opened"}}, manifest.Settings.Events); diff != "" {
+		t.Errorf("events (-want +manifest):\n%s", diff)
+	}
+	if home := manifest.Features.Home; !home.Home || !home.Tab || home.ReadOnly {
+		t.Errorf("app home = %+v, want a Home tab, and a messages tab that can be written in", home)
 	}
 	if len(manifest.Features.Commands) != 1 || manifest.Features.Commands[0]["command"] != "/rotate-key" || manifest.Features.Commands[0]["url"] != nil {
 		t.Errorf("commands = %v, want /rotate-key without a URL", manifest.Features.Commands)

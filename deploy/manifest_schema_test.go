@@ -45,8 +45,8 @@ func TestManifest_Schema(t *testing.T) {
 		{"a command with a URL", "      should_escape: true", "      url: https://example.com/command", "'/features/slash_commands/0': additional properties 'url' not allowed"},
 		{"an unknown scope", "- users:read ", "- users:write ", "'/oauth_config/scopes/bot/7': value must be one of"},
 		{"a scope twice", "- users:read ", "- im:write ", "'/oauth_config/scopes/bot': items at 6 and 7 are equal"},
-		{"events", "settings:", "settings:\n  event_subscriptions: {bot_events: [message.im, user_change]}", ""},
-		{"an unknown event", "settings:", "settings:\n  event_subscriptions: {bot_events: [message]}", "'/settings/event_subscriptions/bot_events/0'"},
+		{"another event", "- app_home_opened ", "- user_change ", ""},
+		{"an unknown event", "- app_home_opened ", "- message ", "'/settings/event_subscriptions/bot_events/0'"},
 		{"no Socket Mode", "socket_mode_enabled: true", "socket_mode_enabled: false", "'/settings/socket_mode_enabled'"},
 		{"a word for a switch", "is_enabled: true", "is_enabled: maybe", "'/settings/interactivity/is_enabled'"},
 	} {

@@ -22,6 +22,7 @@ var slackMethods = map[string]string{
 	"GetUserInfoContext":            "slack users.info",
 	"OpenViewContext":               "slack views.open",
 	"UpdateViewContext":             "slack views.update",
+	"PublishViewContext":            "slack views.publish",
 	"PostMessageContext":            "slack chat.postMessage",
 	"PostEphemeralContext":          "slack chat.postEphemeral",
 	"UpdateMessageContext":          "slack chat.update",

@@ -380,6 +380,9 @@ func playWords(p *play) {
 			p.until(func() bool { return len(p.replies(olivia)) > before }, func() { p.people.command(olivia, words) })
 		})
 	}
+	p.scene("a Home tab is opened", func() {
+		p.until(func() bool { return p.slack.As(olivia).Screen().Home != nil }, func() { p.people.opensHome(olivia) })
+	})
 	p.scene("a week passes with a digest", func() {
 		p.leap(8 * day)
 		p.until(func() bool { return p.watch.missingDigest() == "" }, func() {})

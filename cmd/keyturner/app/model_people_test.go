@@ -151,6 +151,12 @@ func (c *crowd) command(member, words string) {
 	synctest.Wait()
 }
 
+func (c *crowd) opensHome(member string) {
+	err := c.w.slack.As(member).OpenHome(context.Background())
+	c.w.story.add("%s opens their Home tab → %s", nick(member), reaction(err))
+	synctest.Wait()
+}
+
 // form is a modal that can be submitted.
 type form struct {
 	member string

@@ -1,0 +1,108 @@
+package bot
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"github.com/keyturner/keyturner/bot/slacksim"
+	"github.com/keyturner/keyturner/rotation"
+)
+
+// goldenHome compares a Home tab with its golden file and checks it against Slack's limits.
+func goldenHome(t *testing.T, name string, v slack.HomeTabViewRequest) string {
+	t.Helper()
+	raw := encode(t, v)
+	for _, err := range slacksim.ValidateView(raw) {
+		t.Errorf("view: %v", err)
+	}
+	checkWords(t, string(raw))
+	golden(t, "home/"+name+".golden.json", raw)
+	var flat strings.Builder
+	_ = json.NewEncoder(&flat).Encode(v)
+	return flat.String()
+}
+
+// progressOf is the stored progress of a rotation whose messages stand in Slack.
+func progressOf(r rotation.Rotation) rotation.Progress {
+	posts := map[string]rotation.Post{r.ID + "/owner": {Channel: "DOLIVIA", TS: "1700000000.000100"}}
+	for _, ask := range r.Asks {
+		posts[fmt.Sprintf("%s/ask%d", r.ID, ask.Turn)] = rotation.Post{Channel: "CAPPROVALS", TS: "1700000000.000200"}
+	}
+	return rotation.Progress{User: r.User, Rotation: &r, Posts: posts}
+}
+
+func TestHomeView(t *testing.T) {
+	v := testView()
+	v.now = monday.Add(time.Hour)
+	b := &Bot{workspace: "https://acme.slack.com/"}
+	asked, switching := replace(t).r, replace(t).toSwitching().r
+	expiring := replace(t).toSwitching().toConfirmed().toGrace().toExpiring().r
+	stuck := replace(t).toSwitching().elapses(30 * 24 * time.Hour).r
+	done := retire(t).by(alice, rotation.Deny).r
+	held := []rotation.Holding{
+		holding("ci-deploy", aKey(oldKey, rotation.Active, 95, rotation.Used), aKey(newKey, rotation.Active, 1, rotation.NeverUsed)),
+		{User: rotation.UserRef{Account: "444455556666"}, Err: &rotation.CallError{Op: "list users", Class: rotation.ClassThrottled, Err: errors.New("x")}},
+	}
+	held[0].Running = &switching
+	free := []rotation.Holding{holding("ci-deploy", aKey(oldKey, rotation.Active, 95, rotation.Used))}
+	var many []rotation.Progress
+	for i := range 130 {
+		r := asked
+		r.ID, r.Owner, r.User.Name = fmt.Sprintf("x-%d", i), owner, fmt.Sprintf("user-%d", i)
+		many = append(many, progressOf(r))
+	}
+	approver := rotation.Actor{Member: alice, Approver: true, OnCall: true}
+	all := []rotation.Progress{progressOf(asked), progressOf(switching), progressOf(expiring), progressOf(stuck)}
+	for _, test := range []struct {
+		name      string
+		home      home
+		want, not []string
+	}{
+		{
+			"owner",
+			home{actor: rotation.Actor{Member: owner}, running: all[1:2], ended: []rotation.Progress{progressOf(done)}, held: held},
+			[]string{"Waiting for you: 1", "https://acme.slack.com/archives/DOLIVIA/p1700000000000100", "Older than 90 days", "could not be read"},
+			[]string{"All accounts", `"action_id":"keys"`, "Nothing waits"},
+		},
+		{"new", home{actor: rotation.Actor{Member: owner}, held: free}, []string{"Nothing waits for you", `"action_id":"keys"`}, []string{"Your rotations"}},
+		{
+			"approver",
+			home{actor: approver, running: all, held: nil},
+			[]string{"Waiting for you: 3", "archives/CAPPROVALS/p1700000000000200", "All accounts", "4 rotations running, 3 waiting for a decision, *1 stuck*", "keyturner:owner"},
+			[]string{"Your rotations", `"action_id":"keys"`, "Move your applications"},
+		},
+		{"unknown", home{actor: rotation.Actor{Member: owner}, heldErr: errors.New("internal words")}, []string{"could not be read"}, []string{"internal words", "names you as its owner"}},
+		{"many", home{actor: approver, running: many, held: manyHoldings(150)}, []string{"Waiting for you: 130", "And 118 others.", "other IAM user"}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.home.link = b.permalink
+			got := goldenHome(t, test.name, homeView(v, test.home))
+			for _, want := range test.want {
+				if !strings.Contains(got, want) {
+					t.Errorf("it does not say %q: %s", want, got)
+				}
+			}
+			for _, not := range test.not {
+				if strings.Contains(got, not) {
+					t.Errorf("it says %q: %s", not, got)
+				}
+			}
+		})
+	}
+}
+
+func TestHomeView_OwnRequestsAreNotOnesToDecide(t *testing.T) {
+	asked := replace(t).r
+	for _, m := range []rotation.MemberID{asked.Owner, asked.Requester} {
+		h := home{actor: rotation.Actor{Member: m, Approver: true}, running: []rotation.Progress{progressOf(asked)}, link: (&Bot{}).permalink}
+		if got := string(encode(t, homeView(testView(), h))); !strings.Contains(got, "Nothing waits for you") || !strings.Contains(got, "Your rotations") {
+			t.Errorf("%s sees %s", m, got)
+		}
+	}
+}

@@ -23,7 +23,7 @@ const (
 // ranked is every move that people make, in the order in which buttons show them. Which ones are offered is the lifecycle's to say.
 var ranked = []rotation.On{
 	rotation.Approve, rotation.Deny, rotation.Confirm, rotation.Revoke, rotation.Keep, rotation.TryAgain, rotation.Reactivate,
-	rotation.Reissue, rotation.Abandon, rotation.Cancel, rotation.Close,
+	rotation.Reissue, rotation.Abandon, rotation.Cancel, rotation.Disown, rotation.Close,
 }
 
 // maxVisible is how many buttons stand in a row; the others are in the overflow menu.
@@ -78,13 +78,16 @@ func (v view) button(r rotation.Rotation, on rotation.On, ref rotation.Ref) *sla
 	return b
 }
 
-// overflow makes the menu. It has one dialog for all its options, so an option that needs one stands alone in it.
+// overflow makes the menu. It has one dialog for all its options: two that need one share it.
 func (v view) overflow(r rotation.Rotation, ons []rotation.On, ref rotation.Ref) *slack.OverflowBlockElement {
 	menu := slack.NewOverflowBlockElement(actionMore)
 	for _, on := range ons {
 		option := slack.NewOptionBlockObject(string(on)+" "+ref.String(), plainText(clip(label(r, on), maxLabel)), nil)
 		menu.Options = append(menu.Options, option)
 		menu.Confirm = v.dialog(r, on)
+	}
+	if slices.Contains(ons, rotation.Abandon) && slices.Contains(ons, rotation.Disown) {
+		menu.Confirm = v.giveUpDialog(r)
 	}
 	return menu
 }
@@ -113,6 +116,8 @@ func label(r rotation.Rotation, on rotation.On) string {
 			return "Reactivate " + r.Old.Short()
 		}
 		return "Reactivate the old key"
+	case rotation.Disown:
+		return "Not me"
 	case rotation.Revoke:
 		return "Revoke " + r.Failure.Key.Short()
 	case rotation.Keep:
@@ -153,6 +158,14 @@ func (v view) dialog(r rotation.Rotation, on rotation.On) *slack.ConfirmationBlo
 		return confirmation("Delete "+before+"?", sentences(
 			before+whose, "Last used: "+plainUse(shownOld(r))+".",
 			"Nobody can bring it back. Anything that still needs it stays broken."), "Delete", "Keep it inactive")
+	case on == rotation.Disown:
+		return confirmation("Did you not ask for "+fresh+"?", sentences(
+			fresh+whose, "It stops working at once, its secret is removed, the rotation stops, and on-call is told. "+before+" keeps working."),
+			"I did not ask", "I did")
+	case on == rotation.Revoke && !r.Disowned.IsZero():
+		return confirmation("Revoke "+fresh+" for good?", sentences(
+			fresh+whose, "It is deleted even if it has been used, since its owner did not ask for it. Anything that uses it stays broken. "+before+" keeps working."),
+			"Revoke it", "Look again first")
 	case on == rotation.Revoke:
 		suspect := r.Failure.Key.Short()
 		return confirmation("Revoke "+suspect+"?", sentences(
@@ -172,6 +185,16 @@ func (v view) dialog(r rotation.Rotation, on rotation.On) *slack.ConfirmationBlo
 			"Keep the old key", "Go on rotating")
 	}
 	return nil
+}
+
+// giveUpDialog asks once more before either of two ways in which an owner gives up the new key.
+func (v view) giveUpDialog(r rotation.Rotation) *slack.ConfirmationBlockObject {
+	fresh := r.New.Short()
+	return confirmation("Give up "+fresh+"?", sentences(
+		fresh+" belongs to "+tidy(r.User.Name)+" in "+plainAccount(v, r.User.Account)+".",
+		"Anything that uses it fails. "+r.Old.Short()+" keeps working.",
+		"If you keep the old key, the new one is revoked and the rotation ends. With “Not me”, it is made inactive, and on-call is told."),
+		"Give it up", "Go on with it")
 }
 
 func confirmation(title, text, yes, no string) *slack.ConfirmationBlockObject {

@@ -36,6 +36,9 @@ func approvalCard(v view, r rotation.Rotation, ask rotation.Ask) message {
 func askTitle(r rotation.Rotation, ask rotation.Ask) string {
 	name := tidy(r.User.Name)
 	if ask.Stage == rotation.Stuck {
+		if ask.Stuck.Class == rotation.ClassDisowned && ask.Open() {
+			return "The owner did not ask for the new key of " + name + ". What becomes of it?"
+		}
 		if ask.Open() {
 			return "The rotation for " + name + " is stuck. How does it go on?"
 		}
@@ -211,7 +214,9 @@ func afterReactivating(r rotation.Rotation) string {
 func stuckChoices(r rotation.Rotation, ask rotation.Ask) string {
 	offered := r.Offers(rotation.ByApprover)
 	s := ""
-	if slices.Contains(offered, rotation.Revoke) {
+	if ask.Stuck.Class == rotation.ClassDisowned {
+		s = "*If you revoke it*, " + short(ask.Stuck.Key) + " is deleted for good, even if it has been used, and the rotation ends. " + short(r.Old) + " keeps working."
+	} else if slices.Contains(offered, rotation.Revoke) {
 		suspect := short(ask.Stuck.Key)
 		s += "Look in AWS CloudTrail who made " + suspect + ".\n*If you revoke it*, it is deleted, as long as nobody has used it, and Keyturner creates a new key.\n" +
 			"*If it is ours*, because somebody here made it and has its secret, the rotation goes on with it as the new key.\n"
@@ -292,6 +297,7 @@ var verdicts = map[rotation.On]string{
 	rotation.Refute:     "Facts changed",
 	rotation.Fail:       "Stopped",
 	rotation.Reactivate: "Reactivated",
+	rotation.Disown:     "Disowned",
 	rotation.TryAgain:   "Tried again",
 	rotation.Revoke:     "Revoked",
 	rotation.Keep:       "Kept",
@@ -341,7 +347,7 @@ func outcome(r rotation.Rotation, i int) string {
 		return ""
 	}
 	switch {
-	case ask.Stage == rotation.Requested && next.Stage == rotation.Stuck && next.Stuck.At != rotation.Switching,
+	case ask.Stage == rotation.Requested && next.Stage == rotation.Stuck && next.Stuck.At != rotation.Switching && next.Stuck.At != rotation.Freezing,
 		ask.Stage == rotation.Confirmed && next.Stage == rotation.Stuck && next.Stuck.At == rotation.Deactivating,
 		ask.Stage == rotation.Expiring && next.Stage == rotation.Stuck:
 		return "It then got stuck, and a newer message asks how it goes on."

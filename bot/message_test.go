@@ -80,17 +80,55 @@ func TestReceiptMessage(t *testing.T) {
 		goldenMessage(t, "receipt-"+name, m)
 		fmt.Fprintf(&texts, "--- %s\n%s\n\n", name, m.Text)
 	}
-	asked := receiptMessage(r)
-	if got := clickable(t, asked, rotation.Ref{ID: r.ID, Turn: 1}); !got[onReceipt] || len(got) != 1 {
-		t.Errorf("buttons %v, want the receipt of the first key alone", got)
+	asked := receiptMessage(testView(), r)
+	want := []string{"receipt " + rotation.Ref{ID: r.ID, Turn: 1}.String(), "disown " + r.Ref().String()}
+	if diff := cmp.Diff(want, clicksOn(asked)); diff != "" {
+		t.Errorf("buttons, of the first key's receipt and of the rotation as it is (-want +got):\n%s", diff)
 	}
 	check("asked", asked)
 	r.Handover.Gone = true
-	check("too-late", receiptMessage(r))
+	check("too-late", receiptMessage(testView(), r))
+	disowned := r
 	r.Handover.Received = r.Since
-	check("given", receiptMessage(r))
+	given := receiptMessage(testView(), r)
+	if got := clicksOn(given); len(got) != 0 {
+		t.Errorf("buttons %v below a secret that its owner has stored", got)
+	}
+	check("given", given)
+	disowned.Stage, disowned.Disowned = rotation.Freezing, r.Since.Add(time.Hour)
+	check("disowned", receiptMessage(testView(), disowned))
 	check("overtaken", overtakenReceipt())
 	golden(t, "receipt.golden.txt", []byte(texts.String()))
+}
+
+// clicksOn lists what the buttons of a message stand for, each with its value.
+func clicksOn(m message) []string {
+	var found []string
+	for _, b := range m.Blocks {
+		actions, ok := b.(*slack.ActionBlock)
+		if !ok {
+			continue
+		}
+		for _, e := range actions.Elements.ElementSet {
+			if button, ok := e.(*slack.ButtonBlockElement); ok {
+				found = append(found, button.ActionID+" "+button.Value)
+			}
+		}
+	}
+	return found
+}
+
+func TestDisownedMessage(t *testing.T) {
+	var texts strings.Builder
+	all := tales(t)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if r := all[name].r; !r.Disowned.IsZero() {
+			m := disownedMessage(testView(), r)
+			goldenMessage(t, "disowned/"+name, m)
+			fmt.Fprintf(&texts, "--- %s\n%s\n\n", name, m.Text)
+		}
+	}
+	golden(t, "disowned.golden.txt", []byte(texts.String()))
 }
 
 func TestWarningMessage(t *testing.T) {

@@ -89,7 +89,12 @@ func way(r rotation.Rotation) []step {
 func stepAt(r rotation.Rotation, s rotation.Stage) step {
 	switch s {
 	case rotation.Requested, rotation.Creating, rotation.Delivering, rotation.Discarding:
+		if !r.Disowned.IsZero() {
+			return stepSwitch
+		}
 		return stepCreate
+	case rotation.Freezing:
+		return stepSwitch
 	case rotation.Confirmed, rotation.Deactivating:
 		return stepDeactivate
 	case rotation.Grace, rotation.Expiring, rotation.Deleting:
@@ -108,7 +113,7 @@ func stepBack(r rotation.Rotation) step {
 		return stepDelete
 	case r.Kind == rotation.Retire:
 		return stepDeactivate
-	case r.Kind == rotation.Adopt || r.Stage == rotation.Switching || r.New != "":
+	case r.Kind == rotation.Adopt || r.Stage == rotation.Switching || r.New != "" || !r.Disowned.IsZero():
 		return stepSwitch
 	}
 	return stepCreate
@@ -180,6 +185,8 @@ func nuance(r rotation.Rotation) string {
 		return "stuck"
 	case rotation.Discarding:
 		return "revoking the new key"
+	case rotation.Freezing:
+		return "making the new key inactive"
 	case rotation.Reactivating:
 		return "making " + r.Old.Short() + " active again"
 	case rotation.Grace:
@@ -220,6 +227,8 @@ func advice(r rotation.Rotation) []string {
 		return []string{"You need not do anything now. The secret comes in a message of its own."}
 	case rotation.Switching:
 		return slices.DeleteFunc([]string{aboutSecret(r), whatToDo(r), mailHint(r), otherWays(r)}, func(s string) bool { return s == "" })
+	case rotation.Freezing:
+		return []string{"You need not do anything now. On-call has been told. If somebody else uses your Slack account, end its sessions in Slack and change your password."}
 	case rotation.Confirmed:
 		if r.Kind == rotation.Retire {
 			return []string{"You need not do anything now. If the key is needed after all, click “Keep the key”."}
@@ -285,5 +294,6 @@ func otherWays(r rotation.Rotation) string {
 		return "If you need both keys, click “" + label(r, rotation.Cancel) + "”. The rotation ends then, and both stay active."
 	}
 	return "If you lost the secret, have another key issued. If you want no new key, keep the old one. Both revoke " + short(r.New) +
-		", and both are possible only as long as nobody has used it."
+		", and both are possible only as long as nobody has used it. If you did not ask for a new key at all, click “" + label(r, rotation.Disown) +
+		"”: it is made inactive at once, and on-call is told."
 }

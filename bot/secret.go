@@ -1,6 +1,8 @@
 package bot
 
 import (
+	"slices"
+
 	"github.com/slack-go/slack"
 
 	"github.com/keyturner/keyturner/rotation"
@@ -40,10 +42,15 @@ func secretMessage(v view, r rotation.Rotation, key rotation.KeyID, secret rotat
 
 // receiptMessage stands below the secret and takes the owner's receipt. The button is not on the secret's own message because Slack
 // sends the whole message along with a click on it: so the secret never comes back to us.
-func receiptMessage(r rotation.Rotation) message {
+//
+// It takes a "Not me" too, for as long as the lifecycle offers it and the owner has not said that the key is theirs.
+func receiptMessage(v view, r rotation.Rotation) message {
 	h, key := r.Handover, short(r.New)
 	var d draft
+	var buttons []slack.BlockElement
 	switch {
+	case !r.Disowned.IsZero():
+		d.say("You said on " + when(r.Disowned) + " that you did not ask for " + key + ". The rotation has stopped, and on-call has been told.")
 	case !h.Received.IsZero() && h.Failed == "":
 		d.say("You have stored the secret of " + key + ". The message with it is deleted.")
 	case h.Failed != "":
@@ -56,7 +63,42 @@ func receiptMessage(r rotation.Rotation) message {
 		ref := rotation.Ref{ID: r.ID, Turn: r.Issued}
 		b := slack.NewButtonBlockElement(string(onReceipt), ref.String(), plainText("I have stored it")).WithStyle(slack.StylePrimary)
 		b.AccessibilityLabel = clip("I have stored the secret of "+r.New.Short()+", delete the message", maxLabel)
-		d.buttons([]slack.BlockElement{b})
+		buttons = append(buttons, b)
+	}
+	if h.Received.IsZero() && slices.Contains(r.Offers(rotation.ByOwner), rotation.Disown) {
+		d.say("If you did not ask for a new key, click “" + label(r, rotation.Disown) + "”: the key is made inactive at once, and on-call is told.")
+		buttons = append(buttons, v.button(r, rotation.Disown, r.Ref()))
+	}
+	d.buttons(buttons)
+	return d.message()
+}
+
+// disownedMessage tells on-call that an owner did not ask for the key they were given, with who did and who agreed.
+func disownedMessage(v view, r rotation.Rotation) message {
+	var d draft
+	d.header("Not me: a new key for " + tidy(r.User.Name) + " that its owner did not ask for")
+	d.say(mention(r.Owner) + " says that they did not ask for the new key. Somebody may act under their name or under the requester's, and may have the secret.")
+	facts := []fact{
+		{"Account", v.accountInFull(r.User.Account)},
+		{"IAM user", code(r.User.Name)},
+		{"New key", code(string(r.New))},
+		{"Owner", mention(r.Owner)},
+		{"Requested by", mention(r.Requester) + " on " + when(r.Begun)},
+	}
+	if r.New == "" {
+		facts = slices.Delete(facts, 2, 3)
+	}
+	if ask, ok := r.Approved(rotation.Requested); ok && len(ask.Decisions) > 0 {
+		facts = append(facts, fact{"Approved by", mention(ask.Decisions[0].By) + " on " + when(ask.Decisions[0].At)})
+	}
+	if reason := tidy(r.Reason); reason != "" {
+		facts = append(facts, fact{"Reason", typed(reason)})
+	}
+	d.facts(append(facts, fact{"Not me", mention(r.Owner) + " on " + when(r.Disowned)}))
+	d.say(standing(r))
+	d.say("*What to do:* Ask each of these people by another way than Slack whether they acted. If one did not, have their Slack sessions ended, and look in AWS CloudTrail what the new key was used for.")
+	if !r.Ended() {
+		d.say("*Next:* " + v.next(r) + ".")
 	}
 	return d.message()
 }

@@ -36,7 +36,7 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 		add(r, "owner", string(r.Owner), ownerCard(b.view, r))
 		for i := 1; i <= r.Issued; i++ {
 			which := "receipt" + strconv.Itoa(i)
-			if m, ok := receipt(r, i, p.Posts[r.ID+"/"+which].Known()); ok {
+			if m, ok := receipt(b.view, r, i, p.Posts[r.ID+"/"+which].Known()); ok {
 				add(r, which, string(r.Owner), m)
 			}
 		}
@@ -45,6 +45,9 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 			for i, x := range ask.Reminders {
 				add(r, fmt.Sprintf("remind%d-%d", ask.Turn, i+1), b.cfg.Approvals, reminderMessage(b.view, r, ask, x))
 			}
+		}
+		if !r.Disowned.IsZero() {
+			add(r, "disowned", b.cfg.OnCall, disownedMessage(b.view, r))
 		}
 		if slices.ContainsFunc(r.Handovers(), func(h rotation.Handover) bool { return h.Failed != "" }) {
 			add(r, "alarm", b.cfg.OnCall, exposedMessage(b.view, r))
@@ -63,7 +66,7 @@ func noticeName(n rotation.Notice) string {
 }
 
 // receipt is the message below the secret of the i-th key issued, if there should be one: the secret was shown, or the message is there.
-func receipt(r rotation.Rotation, i int, there bool) (message, bool) {
+func receipt(v view, r rotation.Rotation, i int, there bool) (message, bool) {
 	lost := r.New == "" || r.Lost.Key == r.New || r.Kind != rotation.Replace
 	switch {
 	case i < r.Issued || lost:
@@ -71,7 +74,7 @@ func receipt(r rotation.Rotation, i int, there bool) (message, bool) {
 	case r.Handover.Until.IsZero():
 		return message{}, false
 	}
-	return receiptMessage(r), true
+	return receiptMessage(v, r), true
 }
 
 // mark names the message in its buttons, so that a click tells which message it was.
@@ -499,4 +502,4 @@ func (b *Bot) repair(ctx context.Context, ref rotation.Ref, channel, ts, which s
 }
 
 // markPattern is what mark writes into buttons.
-var markPattern = regexp.MustCompile(`^(owner|alarm|(ask|receipt)[0-9]{1,6})$`)
+var markPattern = regexp.MustCompile(`^(owner|alarm|disowned|(ask|receipt)[0-9]{1,6})$`)

@@ -37,6 +37,8 @@ func standing(r rotation.Rotation) string {
 		return sentences("Keyturner is deleting "+before+".", retrying(r))
 	case rotation.Discarding:
 		return sentences("Keyturner is revoking the new key "+fresh+".", afterDiscarding(r), retrying(r))
+	case rotation.Freezing:
+		return sentences(notAsked(r, r.New)+" Keyturner is making it inactive. "+before+" keeps working.", retrying(r))
 	case rotation.Stuck:
 		return "The rotation is stuck. " + trouble(r, r.Failure)
 	}
@@ -77,6 +79,11 @@ func switching(r rotation.Rotation) string {
 		return "Both keys are active. " + mention(r.Owner) + " now moves the applications from " + short(r.Old) + " to " + short(r.New) + "."
 	}
 	return "The new key " + short(r.New) + " is created, and both keys work. " + mention(r.Owner) + " now moves the applications to it."
+}
+
+// notAsked tells that the owner disowns the new key.
+func notAsked(r rotation.Rotation, fresh rotation.KeyID) string {
+	return mention(r.Owner) + " did not ask for the new key " + short(fresh) + "."
 }
 
 func afterDiscarding(r rotation.Rotation) string {
@@ -125,6 +132,8 @@ func cancellation(r rotation.Rotation) string {
 		return "The rotation was cancelled. " + short(r.Old) + " is inactive, as it was before."
 	case r.Kind == rotation.Adopt:
 		return "The rotation was cancelled. Both keys stay active."
+	case !r.Disowned.IsZero():
+		return "The rotation was cancelled, because " + mention(r.Owner) + " did not ask for the new key. It is revoked, and " + short(r.Old) + " keeps working."
 	case r.Kind == rotation.Replace && r.Issued > 0:
 		return "The rotation was cancelled. The new key is revoked, and " + short(r.Old) + " keeps working."
 	case r.Kind == rotation.Replace || last.Closed == string(rotation.Cancel):
@@ -186,6 +195,11 @@ func attempted(r rotation.Rotation, f rotation.Failure) string {
 		return "The new key could not be created."
 	case rotation.Discarding:
 		return "The new key " + short(f.Key) + " could not be revoked."
+	case rotation.Freezing:
+		if f.Class == rotation.ClassDisowned {
+			return notAsked(r, f.Key)
+		}
+		return notAsked(r, r.New) + " It could not be made inactive."
 	case rotation.Deactivating:
 		return short(r.Old) + " could not be made inactive."
 	case rotation.Reactivating:
@@ -211,7 +225,7 @@ func cause(r rotation.Rotation, f rotation.Failure) string {
 		return sentence(finding(rotation.Block{Code: f.Block, Key: rotation.Key{ID: f.Key}}))
 	case rotation.ClassSuspect:
 		return "The answer to the creation was lost, and then the key " + code(string(f.Key)) + " was there. Keyturner may have made it, or a person."
-	case rotation.ClassOverdue:
+	case rotation.ClassOverdue, rotation.ClassDisowned:
 		return ""
 	case rotation.ClassRefused:
 		return "Slack does not deliver messages to " + mention(r.Owner) + "."
@@ -226,6 +240,10 @@ func left(r rotation.Rotation, f rotation.Failure) string {
 	switch {
 	case f.Class == rotation.ClassOverdue:
 		return "Both keys are active."
+	case f.Class == rotation.ClassDisowned:
+		return "It is inactive now and nothing works with it. " + before + " keeps working."
+	case f.At == rotation.Freezing:
+		return "It may still be active. " + before + " keeps working."
 	case f.Class == rotation.ClassChanged:
 		return "Keyturner has changed nothing since it found that."
 	case f.At == rotation.Creating && f.Class == rotation.ClassSuspect:

@@ -43,6 +43,7 @@ type tale struct {
 	oldStatus  rotation.Status
 	newMade    time.Time
 	newUsed    bool
+	newOff     bool
 }
 
 func begin(t *testing.T, q rotation.Request, prepare func(*tale)) *tale {
@@ -96,6 +97,9 @@ func (tl *tale) evidence() rotation.Evidence {
 		if tl.newUsed {
 			k.LastUse = rotation.LastUse{State: rotation.Used, At: tl.now.Add(-time.Hour), Service: "sts", Region: "us-east-1"}
 		}
+		if tl.newOff {
+			k.Status = rotation.Inactive
+		}
 		e.Keys = append(e.Keys, k)
 	}
 	return e
@@ -134,6 +138,8 @@ func (tl *tale) works() *tale {
 	case rotation.Creating:
 		ev.Key, tl.newMade = newKey, tl.now
 		tl.r.Handover = rotation.Handover{Post: rotation.Post{Channel: "DOLIVIA", TS: "1.1"}}
+	case rotation.Freezing:
+		tl.newOff = true
 	case rotation.Deactivating:
 		tl.oldStatus = rotation.Inactive
 	case rotation.Reactivating:
@@ -220,6 +226,14 @@ func tales(t *testing.T) map[string]*tale {
 		"replace/creating-reissue":      fresh().by(owner, rotation.Reissue).works(),
 		"replace/discarding-abandon":    fresh().by(owner, rotation.Abandon),
 		"replace/abandoned":             fresh().by(owner, rotation.Abandon).works(),
+		"replace/freezing":              fresh().by(owner, rotation.Disown),
+		"replace/freezing-confirmed":    confirmed().by(owner, rotation.Disown),
+		"replace/stuck-disowned":        fresh().by(owner, rotation.Disown).works(),
+		"replace/stuck-freezing":        fresh().by(owner, rotation.Disown).fails(rotation.ClassDenied),
+		"replace/freezing-again":        fresh().by(owner, rotation.Disown).fails(rotation.ClassDenied).by(alice, rotation.TryAgain),
+		"replace/discarding-disowned":   fresh().by(owner, rotation.Disown).works().by(alice, rotation.Revoke),
+		"replace/disowned":              fresh().by(owner, rotation.Disown).works().by(alice, rotation.Revoke).works(),
+		"replace/disowned-left":         fresh().by(owner, rotation.Disown).works().by(alice, rotation.Close, "The owner had forgotten."),
 		"replace/switching-not-revoked": fresh().by(owner, rotation.Abandon).engine(rotation.Refute, rotation.Failure{Class: rotation.ClassChanged, Block: rotation.NewUsed, Key: newKey}),
 		"replace/confirmed":             confirmed(),
 		"replace/confirmed-renewed":     confirmed().days(1).engine(rotation.Renew, rotation.Failure{}),

@@ -31,6 +31,10 @@
 // avail, or to a suspect key. What exists once for all processes, the messages and the schedules, is one process's at a time (Lead).
 // No clock is compared with another machine's.
 //
+// A key that is made inactive needs a decision, with one exception beside those of reactivating and of revoking what nobody has used: the
+// new key, which this rotation made, when its owner says "Not me". Only that key is touched, and the old one works. Whether it is then
+// deleted, used or not, is an approver's decision.
+//
 // The secret's message is posted before there is a key, and filled by an edit. The first sketch posted the secret, and read the
 // conversation back if the answer was lost; so the bot would have had to ask for the right to read DMs, in which secrets stand. An edit can
 // be repeated, and where a secret may stand is known before there is one, so that it can always be deleted.

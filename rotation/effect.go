@@ -201,7 +201,7 @@ func lost(class Class, text string) Event {
 }
 
 // discardNew revokes the new key, which this rotation made: inactive first, then deleted. If somebody uses it after all, it has
-// reached them, and the rotation goes on with it. AWS's lists lag behind a creation, so a key is gone only if AWS says so when it is
+// reached them, and the rotation goes on with it; unless its owner disowns it, and an approver has decided that it goes all the same. AWS's lists lag behind a creation, so a key is gone only if AWS says so when it is
 // to be changed.
 func discardNew(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	seen, err := e.look(ctx, r.User)
@@ -214,6 +214,7 @@ func discardNew(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	iam := e.accounts[r.User.Account].IAM
 	fresh, listed := seen.Key(r.New)
 	switch {
+	case r.disowned():
 	case fresh.LastUse.State == Used:
 		if fresh.Status == Inactive { // an earlier attempt got halfway
 			if err := iam.SetStatus(ctx, r.User.Name, r.New, Active); err != nil {

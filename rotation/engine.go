@@ -181,8 +181,8 @@ func (g glimpse) renewed(p Progress, due bool) glimpse {
 }
 
 // workLease is how long an effect is left to the process that has begun it, if nothing shows that it lives; longer than one step and
-// the writing of its outcome, so that two are at it only if one of them was halted. Making a key active again does no harm twice, and
-// somebody waits for it.
+// the writing of its outcome, so that two are at it only if one of them was halted. Making a key active again, or inactive that its owner
+// disowns, does no harm twice, and somebody waits for it.
 const (
 	workLease     = 2 * time.Minute
 	rollbackLease = 20 * time.Second
@@ -194,7 +194,7 @@ func (e *Engine) mayWork(r Rotation, g glimpse) bool {
 		return true
 	}
 	lease := workLease
-	if r.Stage == Reactivating {
+	if r.Stage.urgent() {
 		lease = rollbackLease
 	}
 	return time.Since(g.worked) >= lease
@@ -482,7 +482,7 @@ func (p *Progress) log(en Entry) {
 
 func moveEntry(from, to Rotation, ev Event) Entry {
 	key := to.Old
-	if from.Stage == Creating || from.Stage == Delivering || from.Stage == Discarding || ev.On == Revoke || ev.On == Keep {
+	if slices.Contains([]Stage{Creating, Delivering, Discarding, Freezing}, from.Stage) || slices.Contains([]On{Disown, Revoke, Keep}, ev.On) {
 		key = to.New
 		if key == "" {
 			key = from.New
@@ -625,7 +625,7 @@ type notBefore struct {
 func (n *notBefore) Error() string { return n.why }
 
 // busy runs at most one advance per user at a time in this process, and at most perAccount per account, so that one account which
-// hangs holds up nobody else's. Rollbacks and hand-overs wait for no limit.
+// hangs holds up nobody else's. Rollbacks, freezes and hand-overs wait for no limit.
 type busy struct {
 	mu       sync.Mutex
 	running  map[string]bool
@@ -643,7 +643,7 @@ func (b *busy) start(r Rotation, fn, freed func()) {
 		b.running, b.accounts = map[string]bool{}, map[string]int{}
 	}
 	id, account := r.User.ID(), r.User.Account
-	urgent := r.Stage == Reactivating || r.Stage == Delivering
+	urgent := r.Stage.urgent() || r.Stage == Delivering
 	if b.running[id] || b.accounts[account] >= perAccount && !urgent {
 		return // the round that follows the end of another comes back to it
 	}

@@ -28,6 +28,7 @@ const (
 	ClassChanged   Class = "changed"   // the facts are not what the rotation left: somebody else acted
 	ClassSuspect   Class = "suspect"   // a key appeared that the bot may or may not have made
 	ClassExhausted Class = "exhausted" // a bounded number of attempts is used up
+	ClassDisowned  Class = "disowned"  // the owner did not ask for the new key
 	ClassOverdue   Class = "overdue"   // a person has not done in time what the rotation waits for
 )
 

@@ -39,7 +39,7 @@ func (p Progress) EntryKey(i int) string { return p.entryKey(i) }
 
 // LeaseOf is how long an effect is left to who has begun it.
 func LeaseOf(s Stage) time.Duration {
-	if s == Reactivating {
+	if s.urgent() {
 		return rollbackLease
 	}
 	return workLease

@@ -226,6 +226,9 @@ func (f *fleet) allowed(by *process, op string, key rotation.KeyID) {
 	} else if op != "create" && key != r.New {
 		f.t.Errorf("%s of %s, which is neither %s nor %s", op, key, r.Old, r.New)
 	}
+	if key == r.New && op == string(rotation.Inactive) && !r.Disowned.IsZero() && r.Stage == rotation.Freezing {
+		want[op] = rotation.Freezing
+	}
 	if r.Stage != want[op] {
 		f.t.Errorf("%s of %q at %s", op, key, r.Stage)
 	}

@@ -20,6 +20,7 @@ const (
 	Creating     Stage = "creating"
 	Delivering   Stage = "delivering"
 	Discarding   Stage = "discarding"
+	Freezing     Stage = "freezing" // the owner did not ask for the new key: it is made inactive
 	Deactivating Stage = "deactivating"
 	Reactivating Stage = "reactivating"
 	Deleting     Stage = "deleting"
@@ -42,9 +43,10 @@ const (
 	Confirm    On = "confirm"
 	Reissue    On = "reissue"
 	Abandon    On = "abandon"
+	Disown     On = "disown" // "Not me": the owner did not ask for the new key
 	Reactivate On = "reactivate"
 	TryAgain   On = "try-again"
-	Revoke     On = "revoke" // a suspect: nobody knows its secret
+	Revoke     On = "revoke" // a suspect, whose secret nobody knows, or a key that its owner disowns
 	Keep       On = "keep"   // a suspect: somebody here made it, and the rotation goes on with it
 	Close      On = "close"
 
@@ -94,6 +96,7 @@ var lifecycle = []Move{
 	{Switching, Confirm, ByOwner, Confirmed, nil, moved},
 	{Switching, Reissue, ByOwner, Discarding, madeHere, newUnused},
 	{Switching, Abandon, ByOwner, Discarding, madeHere, newUnused},
+	{Switching, Disown, ByOwner, Freezing, madeHere, nil},
 	{Switching, Cancel, ByOwner, Cancelled, adopted, nil},
 	{Switching, Elapse, ByClock, Stuck, nil, nil},
 	{Switching, Close, ByApprover, Closed, nil, nil},
@@ -101,6 +104,7 @@ var lifecycle = []Move{
 	{Confirmed, Approve, ByApprover, Deactivating, nil, movedAsShown},
 	{Confirmed, Deny, ByApprover, Switching, succeeded, nil},
 	{Confirmed, Deny, ByApprover, Denied, retired, nil},
+	{Confirmed, Disown, ByOwner, Freezing, madeHere, nil},
 	{Confirmed, Cancel, ByOwner, Switching, succeeded, nil},
 	{Confirmed, Cancel, ByOwner, Cancelled, retired, nil},
 	{Confirmed, Elapse, ByClock, Switching, succeeded, nil},
@@ -132,8 +136,11 @@ var lifecycle = []Move{
 	{Discarding, Succeed, ByEngine, Stuck, then(Stuck), nil},
 	{Discarding, Refute, ByEngine, Switching, nil, nil},
 
+	{Freezing, Succeed, ByEngine, Stuck, nil, nil},
+
 	{Creating, Fail, ByEngine, Stuck, nil, nil},
 	{Discarding, Fail, ByEngine, Stuck, nil, nil},
+	{Freezing, Fail, ByEngine, Stuck, nil, nil},
 	{Deactivating, Fail, ByEngine, Stuck, nil, nil},
 	{Reactivating, Fail, ByEngine, Stuck, nil, nil},
 	{Deleting, Fail, ByEngine, Stuck, nil, nil},
@@ -144,10 +151,12 @@ var lifecycle = []Move{
 	{Expiring, Fail, ByEngine, Stuck, nil, nil},
 
 	{Stuck, Revoke, ByApprover, Discarding, suspected, suspectUnused},
+	{Stuck, Revoke, ByApprover, Discarding, disowned, nil},
 	{Stuck, Keep, ByApprover, Switching, suspected, suspectActive},
 	{Stuck, TryAgain, ByApprover, Requested, stuckAt(Requested), slotFree},
 	{Stuck, TryAgain, ByApprover, Creating, stuckAt(Creating), nil},
 	{Stuck, TryAgain, ByApprover, Discarding, stuckAt(Discarding), nil},
+	{Stuck, TryAgain, ByApprover, Freezing, all(stuckAt(Freezing), notFrozen), nil},
 	{Stuck, TryAgain, ByApprover, Switching, all(stuckAt(Switching, Confirmed), succeeded), nil},
 	{Stuck, TryAgain, ByApprover, Confirmed, all(stuckAt(Confirmed), retired), moved},
 	{Stuck, TryAgain, ByApprover, Deactivating, stuckAt(Deactivating), nil},
@@ -163,6 +172,7 @@ var effects = map[Stage]Effect{
 	Creating:     createKey,
 	Delivering:   handOver,
 	Discarding:   discardNew,
+	Freezing:     freezeNew,
 	Deactivating: deactivateOld,
 	Reactivating: reactivateOld,
 	Deleting:     deleteOld,
@@ -203,6 +213,13 @@ var (
 
 // suspected is a rotation that stopped because a key appeared while the answer to a creation was lost.
 var suspected = &condition{"a suspect key", func(r Rotation) bool { return r.Failure.Class == ClassSuspect && r.Failure.Key != "" }}
+
+// disowned is a rotation that stopped with its new key inactive, since the owner did not ask for it; notFrozen one that stopped on the
+// way there.
+var (
+	disowned  = &condition{"a key that its owner disowns", func(r Rotation) bool { return r.Failure.Class == ClassDisowned }}
+	notFrozen = &condition{"the new key not made inactive", func(r Rotation) bool { return r.Failure.Class != ClassDisowned }}
+)
 
 func isLeftover(r Rotation) bool {
 	_, decided := r.Approved(Confirmed)

@@ -131,6 +131,8 @@ func everyRotation() []Rotation {
 					base.Failure.At = at
 					rs = append(rs, base)
 				}
+				base.Failure = Failure{At: Freezing, Class: ClassDisowned, Key: "AKIANEW"}
+				rs = append(rs, base)
 				base.New, base.Failure = "", Failure{At: Creating, Class: ClassSuspect, Key: "AKIASUSPECT"}
 				rs = append(rs, base)
 			default:
@@ -142,7 +144,7 @@ func everyRotation() []Rotation {
 }
 
 var everyOn = []On{
-	Approve, Deny, Cancel, Confirm, Reissue, Abandon, Reactivate, TryAgain, Revoke, Keep, Close, Elapse, Succeed, Fail, Lose, Refute, Renew,
+	Approve, Deny, Cancel, Confirm, Reissue, Abandon, Disown, Reactivate, TryAgain, Revoke, Keep, Close, Elapse, Succeed, Fail, Lose, Refute, Renew,
 }
 
 // TestStep_Exhaustive tries every event by every actor on every rotation: Step moves exactly where a row says so, and refuses or fails
@@ -218,7 +220,7 @@ func TestOffers(t *testing.T) {
 	}{
 		{"approver decides the creation", Rotation{Stage: Requested}, ByApprover, []On{Approve, Deny}},
 		{"owner may withdraw", Rotation{Stage: Requested}, ByOwner, []On{Cancel}},
-		{"owner switches", Rotation{Stage: Switching, Kind: Replace}, ByOwner, []On{Confirm, Reissue, Abandon}},
+		{"owner switches", Rotation{Stage: Switching, Kind: Replace}, ByOwner, []On{Confirm, Reissue, Abandon, Disown}},
 		{"an approver may end it when the owner is gone", Rotation{Stage: Switching, Kind: Replace}, ByApprover, []On{Close}},
 		{"nobody here turns a leftover on", Rotation{Stage: Grace, Kind: Retire}, ByOwner | ByApprover, []On{Cancel}},
 		{"owner of two keys switches", Rotation{Stage: Switching, Kind: Adopt}, ByOwner, []On{Confirm, Cancel}},
@@ -241,6 +243,19 @@ func TestOffers(t *testing.T) {
 			ByApprover,
 			[]On{TryAgain, Close},
 		},
+		{
+			"a key that its owner disowns is revoked or left",
+			Rotation{Stage: Stuck, New: "K", Failure: Failure{At: Freezing, Class: ClassDisowned, Key: "K"}},
+			ByApprover,
+			[]On{Revoke, Close},
+		},
+		{
+			"one that could not be made inactive yet is tried again",
+			Rotation{Stage: Stuck, New: "K", Failure: Failure{At: Freezing, Class: ClassDenied}},
+			ByApprover,
+			[]On{TryAgain, Close},
+		},
+		{"nobody disowns a key that was there before", Rotation{Stage: Confirmed, Kind: Adopt}, ByOwner, []On{Cancel}},
 		{"nothing while it works", Rotation{Stage: Creating}, ByOwner | ByApprover, nil},
 		{"nothing after the end", Rotation{Stage: Done}, ByOwner | ByApprover, nil},
 		{

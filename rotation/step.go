@@ -172,6 +172,12 @@ func (r *Rotation) absorb(m Move, ev Event) {
 		}
 		r.Handover.Until = ev.At // it may show the secret, for all that is known
 		r.Then, r.Lost = r.afterLoss(ev.Failure)
+	case ev.On == Disown:
+		r.Disowned, r.Handover.Until = ev.At, ev.At
+	case m.From == Freezing && ev.On == Succeed:
+		r.Failure = Failure{At: Freezing, Class: ClassDisowned, Key: r.New}
+	case ev.On == Revoke && r.disowned():
+		r.Then, r.Failure = Cancelled, Failure{}
 	case ev.On == Revoke:
 		r.New, r.Issued, r.Then = r.Failure.Key, r.Issued+1, Creating
 		r.Lost, r.Failure = Failure{At: Creating, Class: ClassSuspect, Key: r.Failure.Key}, Failure{}

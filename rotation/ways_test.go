@@ -96,6 +96,21 @@ func ways() []way {
 			},
 		},
 		{
+			name: "disown", key: due, ends: rotation.Cancelled,
+			own: func(f *fleet, r rotation.Rotation) (rotation.On, rotation.MemberID) {
+				switch r.Stage {
+				case rotation.Switching:
+					f.cloud.use(r.New) // by whoever has it
+					return rotation.Disown, owner
+				case rotation.Stuck:
+					if slices.Contains(r.Offers(rotation.ByApprover), rotation.Revoke) {
+						return rotation.Revoke, dave
+					}
+				}
+				return "", ""
+			},
+		},
+		{
 			name: "reactivate", key: due, ends: rotation.Done,
 			own: func(f *fleet, r rotation.Rotation) (rotation.On, rotation.MemberID) {
 				if r.Stage == rotation.Grace && !hasReactivated(f) {

@@ -79,6 +79,7 @@ func fromRotation(r rotation.Rotation) rotationRecord {
 		Failure:   failureRecord(r.Failure),
 		Lost:      failureRecord(r.Lost),
 		Handover:  fromHandover(r.Handover),
+		Disowned:  r.Disowned.UTC(),
 		Stale:     each(r.Stale, fromHandover),
 	}
 }
@@ -111,6 +112,7 @@ func (r rotationRecord) rotation() rotation.Rotation {
 		Failure:   rotation.Failure(r.Failure),
 		Lost:      rotation.Failure(r.Lost),
 		Handover:  r.Handover.handover(),
+		Disowned:  r.Disowned,
 		Stale:     each(r.Stale, handoverRecord.handover),
 	}
 }

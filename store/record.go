@@ -63,6 +63,7 @@ type (
 		Failure   failureRecord     `json:"failure,omitzero"`
 		Lost      failureRecord     `json:"lost,omitzero"`
 		Handover  handoverRecord    `json:"handover,omitzero"`
+		Disowned  time.Time         `json:"disowned,omitzero"`
 		Stale     []handoverRecord  `json:"stale,omitempty"`
 	}
 

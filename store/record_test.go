@@ -275,7 +275,7 @@ func TestRecord_Refused(t *testing.T) {
 		{"no schema", `{"rev":1,"user":{"account":"1","name":"n"}}`, "no schema number"},
 		{"schema 0", `{"schema":0,"rev":1,"user":{"account":"1","name":"n"}}`, "no schema number"},
 		{"negative schema", `{"schema":-1,"rev":1,"user":{"account":"1","name":"n"}}`, "no schema number"},
-		{"newer schema", `{"schema":4,"rev":1,"user":{"account":"1","name":"n"}}`, "newer Keyturner wrote it, with schema 4"},
+		{"newer schema", `{"schema":9,"rev":1,"user":{"account":"1","name":"n"}}`, "newer Keyturner wrote it, with schema 9"},
 		{"newer schema in another form", `{"schema":7,"users":[]}`, "newer Keyturner wrote it, with schema 7"},
 		{"unknown field", `{"schema":1,"rev":1,"user":{"account":"1","name":"n"},"color":"red"}`, `unknown field "color"`},
 		{"unknown field within", `{"schema":1,"rev":1,"user":{"account":"1","name":"n","path":"/"}}`, `unknown field "path"`},
@@ -298,7 +298,7 @@ func TestRecord_Refused(t *testing.T) {
 		t.Errorf("the smallest document: %v", err)
 	}
 	for _, k := range []kind{claimKind, entryKind, inboxKind} {
-		if _, err := k.parse("n", []byte(`{"schema":3,"rev":1}`)); err == nil || !strings.Contains(err.Error(), "newer Keyturner") {
+		if _, err := k.parse("n", []byte(`{"schema":9,"rev":1}`)); err == nil || !strings.Contains(err.Error(), "newer Keyturner") {
 			t.Errorf("%s of a newer schema: error %v", k, err)
 		}
 	}

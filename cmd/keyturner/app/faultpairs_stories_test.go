@@ -31,6 +31,7 @@ var plots = []plot{
 	{"adopt", shape{replicas: 1, users: hasBackup}, playAdopt},
 	{"reactivate", shape{replicas: 1, users: hasBackup}, playReactivate},
 	{"reissue", shape{replicas: 1, users: hasDeploy}, playReissue},
+	{"not me", shape{replicas: 1, users: hasDeploy}, playDisown},
 	{"turn down", shape{replicas: 1, users: hasDeploy}, playTurnDown},
 	{"withdraw", shape{replicas: 1, users: hasDeploy}, playWithdraw},
 	{"retire", shape{replicas: 1, users: hasIdle}, playRetire},
@@ -173,6 +174,13 @@ func playReissue(p *play) {
 		p.until(func() bool { return p.rotation(ciDeploy).Handover.Gone }, func() {})
 	})
 	p.abandoned(olivia, ciDeploy)
+}
+
+func playDisown(p *play) {
+	p.starts()
+	p.issued(olivia, alice, ciDeploy)
+	p.scene("the owner has not asked for the key", func() { p.decide(olivia, "disown", ciDeploy, rotation.Stuck) })
+	p.scene("the disowned key is revoked", func() { p.decide(bob, "revoke", ciDeploy, rotation.Cancelled) })
 }
 
 func playTurnDown(p *play) {

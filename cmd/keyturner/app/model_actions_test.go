@@ -75,7 +75,7 @@ func (w *world) proper() []press {
 						all = append(all, b)
 					}
 				case err != nil || at.UserDoc() != p.User.ID() || p.Rotation == nil:
-				case on == "receipt" || on == "confirm" || on == "reissue" || on == "abandon" || on == "cancel":
+				case on == "receipt" || on == "confirm" || on == "reissue" || on == "abandon" || on == "cancel" || on == "disown":
 					if member == owner {
 						all = append(all, b)
 					}
@@ -99,7 +99,7 @@ func (w *world) doProgress(t *rapid.T) {
 		all = running
 	}
 	b := pick(t, "button", all)
-	if on, _ := b.on(); (on == "abandon" || on == "cancel" || on == "close" || on == "deny") && rapid.IntRange(0, 2).Draw(t, "really") > 0 {
+	if on, _ := b.on(); (on == "abandon" || on == "disown" || on == "cancel" || on == "close" || on == "deny") && rapid.IntRange(0, 2).Draw(t, "really") > 0 {
 		b = pick(t, "button", all) // these end rotations, and would end most of them early
 	}
 	w.people.click(b)

@@ -110,6 +110,8 @@ func (o *watch) inv1(c *change) {
 		o.asShown(c, r, rotation.Expiring)
 	case c.op == "UpdateAccessKey" && c.status == "Active" && r.Stage == rotation.Reactivating && c.key == r.Old:
 		o.wished(c, r)
+	case c.op == "UpdateAccessKey" && c.status == "Inactive" && r.Stage == rotation.Freezing && c.key == r.New:
+		o.frozen(c, r)
 	case r.Stage == rotation.Discarding && c.key == r.New:
 		o.revoked(c, r)
 	default:
@@ -163,6 +165,20 @@ func (o *watch) wished(c *change, r rotation.Rotation) {
 	o.w.fail(1, "a key is reactivated though nobody asked for it: %s", c)
 }
 
+// frozen holds that a new key which is made inactive was made by this rotation, and that its owner disowns it.
+func (o *watch) frozen(c *change, r rotation.Rotation) {
+	if !o.madeIn(c.key, r) {
+		o.w.fail(1, "a key is made inactive that the rotation has not made: %s", c)
+	}
+	owner := o.ownerOf(r.User)
+	for turn := range r.Turn {
+		if o.hasAsked(owner, "disown", rotation.Ref{ID: r.ID, Turn: turn}.String(), c.at) {
+			return
+		}
+	}
+	o.w.fail(1, "a new key is made inactive though its owner has not said that it is not theirs: %s", c)
+}
+
 // revoked holds that a new key which is revoked was made by this rotation, has not been used, and that its owner wanted that or never had it.
 func (o *watch) revoked(c *change, r rotation.Rotation) {
 	if c.op == "UpdateAccessKey" && c.status == "Active" {
@@ -174,7 +190,7 @@ func (o *watch) revoked(c *change, r rotation.Rotation) {
 	if slices.ContainsFunc(r.Asks, func(a rotation.Ask) bool {
 		return a.Stuck.Key == c.key && a.Closed == "revoke" && len(a.Decisions) == 1
 	}) {
-		return // a suspect that an approver had revoked: inv1Decisions judges that
+		return // a suspect, or a key that its owner disowns, that an approver had revoked: inv1Decisions judges that
 	}
 	if !o.madeIn(c.key, r) {
 		o.w.fail(1, "a key is revoked that the rotation has not made: %s", c)
@@ -259,7 +275,7 @@ func (o *watch) decided(r rotation.Rotation, a rotation.Ask) {
 	for _, d := range a.Decisions {
 		ref := rotation.Ref{ID: r.ID, Turn: a.Turn}.String()
 		owner := o.ownerOf(r.User)
-		ownerMay := a.Closed == "cancel" || a.Closed == "reactivate"
+		ownerMay := a.Closed == "cancel" || a.Closed == "reactivate" || a.Closed == "disown"
 		switch {
 		case !o.hasAsked(string(d.By), a.Closed, ref, d.At):
 			o.w.fail(1, "a decision is stored that nobody has made: %s %s by %s", ref, a.Closed, d.By)
@@ -315,6 +331,7 @@ func (o *watch) inv3(c *change) {
 		if !c.held(func(l look) bool { return old(l).Status == "Active" }) && !o.toggled[string(r.Old)] && !o.gone[string(r.Old)] {
 			o.w.fail(3, "the new key is revoked while the old one does not work: %s", c)
 		}
+	case c.key == r.New && r.Stage == rotation.Freezing: // frozen judges it
 	case r.Kind == rotation.Retire:
 		if !slices.ContainsFunc(c.looks, func(l look) bool { return quietAt(old(l), c.at) }) {
 			o.w.fail(3, "a key is retired that was in use: %s", c)
@@ -433,7 +450,7 @@ func (o *watch) inv7(c *change) {
 		return
 	}
 	needed := []string{"GetUser " + c.user.String(), "ListAccessKeys " + c.user.String()}
-	if c.op != "CreateAccessKey" {
+	if c.op != "CreateAccessKey" && r.Disowned.IsZero() { // whose use makes no difference
 		needed = append(needed, "GetAccessKeyLastUsed "+string(c.key))
 	}
 	if r.Stage == rotation.Deactivating && r.Kind != rotation.Retire {

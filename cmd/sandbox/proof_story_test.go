@@ -1,0 +1,86 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyturner/keyturner/bot/slacksim"
+	"github.com/keyturner/keyturner/rotation/iamsim"
+)
+
+// gone waits until a member's DM has a message no more.
+func (s *story) gone(member, ts string) {
+	s.t.Helper()
+	_, err := s.w.slack.As(member).Await(s.ctx, func(sc slacksim.Screen) bool {
+		_, there := sc.DM().Message(ts)
+		return !there
+	})
+	s.must(err)
+}
+
+// Somebody who is on call asks for a key in Ana's name, and she never wanted it. The key has been used by then.
+func TestStory_NotMe(t *testing.T) {
+	t.Parallel()
+	s := begin(t)
+	old, fresh := s.switching("ci-deploy")
+	secret, err := s.awaitSecret(s.ctx, ana)
+	s.must(err)
+	s.use(fresh.ID)
+
+	s.click(ana, dm, "disown", "Have you stored the secret")
+	s.must(s.awaitStatus(s.ctx, "ci-deploy", fresh.ID, "Inactive"))
+	s.gone(ana, secret.TS)
+	s.see(ana, dm, "you did not ask for")
+	told := s.see(dave, "on-call", "Not me", "ci-deploy", fresh.ID, "Requested by: <@"+ana+">", "Approved by: <@"+carol+">")
+	s.see(carol, "key-approvals", "The owner did not ask for the new key of ci-deploy")
+	if k := s.keyOf("ci-deploy", false); k.ID != old.ID {
+		t.Errorf("the old key should be active: %+v", k)
+	}
+
+	s.click(dave, "key-approvals", "revoke", "ci-deploy")
+	s.must(s.awaitStatus(s.ctx, "ci-deploy", fresh.ID, ""))
+	after := s.see(dave, "on-call", "Not me", "It is revoked")
+	if after.TS != told.TS {
+		t.Error("on-call is told twice, in two messages")
+	}
+	s.see(ana, dm, "cancelled", "did not ask for the new key")
+	s.recorded(ana, "moved", "disown")
+}
+
+// AWS does not let the bot make the key inactive: on-call and the approvers are told so, and it is tried again.
+func TestStory_NotMeIsDeniedByAWS(t *testing.T) {
+	t.Parallel()
+	s := begin(t)
+	_, fresh := s.switching("ci-deploy")
+	s.w.aws.Fail("UpdateAccessKey", iamsim.Fault{Code: "AccessDenied", Times: 1})
+	s.click(ana, dm, "disown", "Have you stored the secret")
+	s.see(carol, "key-approvals", "stuck", "could not be made inactive")
+	s.see(dave, "on-call", "Not me", "It may still be active")
+	s.click(dave, "key-approvals", "try-again", "ci-deploy")
+	s.must(s.awaitStatus(s.ctx, "ci-deploy", fresh.ID, "Inactive"))
+	s.click(dave, "key-approvals", "close", "What becomes of it")
+	_, err := s.modal(s.ctx, dave, "Close the rotation", nil)
+	s.must(err)
+	if _, err := s.w.slack.As(dave).Submit(s.ctx, map[string]string{"reason": "kept for the investigation"}); err != nil {
+		t.Fatal(err)
+	}
+	s.see(ana, dm, "closed")
+	s.must(s.awaitStatus(s.ctx, "ci-deploy", fresh.ID, "Inactive"))
+}
+
+// A new key is disowned after its owner, or somebody under their name, has confirmed.
+func TestStory_NotMeAfterTheConfirmation(t *testing.T) {
+	t.Parallel()
+	s := begin(t)
+	_, fresh := s.switching("ci-deploy")
+	s.use(fresh.ID)
+	s.w.skip(25 * time.Hour)
+	s.click(ana, dm, "confirm", "ci-deploy")
+	s.click(ana, dm, "disown", "Key rotation for ci-deploy")
+	s.must(s.awaitStatus(s.ctx, "ci-deploy", fresh.ID, "Inactive"))
+	m := s.see(carol, "key-approvals", "Disowned: deactivate the old key of ci-deploy")
+	if strings.Contains(m.Text, "If you approve") {
+		t.Errorf("the ask is open still: %s", m.Text)
+	}
+}

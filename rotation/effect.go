@@ -88,7 +88,7 @@ func createKey(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	if err := e.intend(ctx, r, seen, post); err != nil {
 		return Event{}, err
 	}
-	e.secrets.ready(r.ID, Post{})
+	e.secrets.ready(r.ID, prepared{})
 	key, secret, err := e.accounts[r.User.Account].IAM.CreateKey(ctx, r.User.Name)
 	if err != nil {
 		// A failure that is certain made nothing. A full quota may be full of what an earlier attempt made, which AWS does not list yet.
@@ -106,14 +106,21 @@ func createKey(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 
 // prepare has the message posted that will show the secret, or takes the one of an attempt whose intent could not be written.
 func (e *Engine) prepare(ctx context.Context, r Rotation) (Post, error) {
-	if ready, ok := e.secrets.prepared(r.ID); ok {
+	if ready, ok := e.secrets.prepared(r.ID, r.Turn); ok {
 		r.Handover = Handover{Post: ready}
 	}
 	post, err := e.cfg.Hand.Prepare(ctx, r)
 	if err == nil {
-		e.secrets.ready(r.ID, post)
+		e.secrets.ready(r.ID, prepared{r.Turn, post})
 	}
 	return post, err
+}
+
+// prepared is a message that waits for a secret, and the turn at which the key is to be made. At a later one it may show the secret of
+// another key, which another process made.
+type prepared struct {
+	turn int
+	post Post
 }
 
 // notDone is a failed creation that certainly made no key.
@@ -325,27 +332,27 @@ func deleteOld(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 type secrets struct {
 	mu    sync.Mutex
 	held  map[string]held
-	posts map[string]Post // messages that are posted and not written down yet
+	posts map[string]prepared // messages that are posted and not written down yet
 }
 
-// ready remembers the message that waits for a rotation's secret; the zero Post forgets it.
-func (s *secrets) ready(rotation string, p Post) {
+// ready remembers the message that waits for a rotation's secret; the zero value forgets it.
+func (s *secrets) ready(rotation string, p prepared) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.posts == nil {
-		s.posts = map[string]Post{}
+		s.posts = map[string]prepared{}
 	}
 	s.posts[rotation] = p
-	if !p.Known() {
+	if !p.post.Known() {
 		delete(s.posts, rotation)
 	}
 }
 
-func (s *secrets) prepared(rotation string) (Post, bool) {
+func (s *secrets) prepared(rotation string, turn int) (Post, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, ok := s.posts[rotation]
-	return p, ok
+	return p.post, ok && p.turn == turn
 }
 
 type held struct {
@@ -380,7 +387,7 @@ func (s *secrets) clear() {
 func (s *secrets) rotations() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Collect(maps.Keys(s.held))
+	return slices.AppendSeq(slices.Collect(maps.Keys(s.held)), maps.Keys(s.posts))
 }
 
 // prune drops what is held for a rotation if the stored one has no use for it any more. What was stored before the key was made tells
@@ -388,11 +395,14 @@ func (s *secrets) rotations() []string {
 func (s *secrets) prune(p Progress, rotation string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	r, found := p.Find(rotation)
+	if ready, ok := s.posts[rotation]; ok && (!found || r.Turn > ready.turn) {
+		delete(s.posts, rotation)
+	}
 	h, ok := s.held[rotation]
 	if !ok {
 		return
 	}
-	r, found := p.Find(rotation)
 	needed := found && (r.Turn <= h.turn || r.Stage == Delivering && r.New == h.key)
 	if !needed {
 		delete(s.held, rotation)

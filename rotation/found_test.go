@@ -122,3 +122,58 @@ func TestFound_ARevokedSuspectsSecretReachedNobody(t *testing.T) {
 		t.Errorf("at %s with the new key %q, lost %+v, failure %+v, %v", next.Stage, next.New, next.Lost, next.Failure, err)
 	}
 }
+
+func TestSurvey_StoresTheWarningThatIsDueOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		defer func() { b.stop() }()
+		for range 2 {
+			if _, err := b.engine.Survey(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			p, err := b.engine.Get(t.Context(), ci.ID())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(p.Notices) != 1 || p.Notices[0].Key != b.old || p.Notices[0].Owner != owner || p.Notices[0].Days != 90 || !p.Notices[0].Sent.IsZero() || !p.Owed {
+				t.Errorf("notices: %+v, owed %v; want one that is owed, of a key of 100 days", p.Notices, p.Owed)
+			}
+		}
+	})
+}
+
+// TestFound_AMessagePreparedForAnEarlierKeyIsNotUsedAgain has a process prepare a message whose intent it cannot be told of, and another one
+// take over and show a secret in that message. When the first one makes the next key, it takes another message.
+func TestFound_AMessagePreparedForAnEarlierKeyIsNotUsedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		i := slices.IndexFunc(ways(), func(w way) bool { return w.name == "reissue" })
+		f := newFleet(t, ways()[i], 2)
+		a := f.start()
+		f.start()
+		prepared, lost := false, false
+		f.fate = func(p *process, method string) fate {
+			switch {
+			case p != a || lost:
+				return fate{}
+			case method == "Prepare":
+				prepared = true
+			case method == "Replace" && prepared:
+				lost = true
+				return fate{fails: true, applied: true, after: func() { a.store.cut.Store(true) }}
+			}
+			return fate{}
+		}
+		f.pick = func(n int) int { return 0 }
+		if r := f.until(rotation.Creating); r.Issued != 0 {
+			t.Fatalf("%d keys were issued", r.Issued)
+		}
+		f.pick = func(n int) int { return n - 1 }
+		f.until(rotation.Switching)
+		a.store.cut.Store(false)
+		f.pick = nil
+		f.play()
+		if !lost || f.rotation().Issued != 2 {
+			t.Errorf("the intent was lost: %v; %d keys were issued", lost, f.rotation().Issued)
+		}
+	})
+}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -194,25 +196,34 @@ const (
 func (b *Bot) reply(ctx context.Context, who caller, m message) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), replyTime)
 	defer cancel()
+	var failed []error
 	if who.responseURL != "" && (who.accepted.IsZero() || b.now().Sub(who.accepted) < replyLife) {
 		options := append([]slack.MsgOption{slack.MsgOptionResponseURL(who.responseURL, slack.ResponseTypeEphemeral)}, m.options()...)
-		if _, _, _, err := b.cfg.Slack.SendMessageContext(ctx, "", options...); err == nil {
+		_, _, _, err := b.cfg.Slack.SendMessageContext(ctx, "", options...)
+		if err == nil {
 			return
 		}
-		b.log.Warn("answer through the response URL; the ephemeral way is tried")
+		if broken, ok := errors.AsType[*url.Error](err); ok { // it has the address, by which anybody could answer
+			err = broken.Err
+		}
+		failed = append(failed, classify("answer through the response URL", err))
 	}
-	var err error
 	if who.channel != "" { // else they clicked in their Home tab
-		if _, err = b.cfg.Slack.PostEphemeralContext(ctx, who.channel, string(who.member), m.options()...); err == nil {
+		_, err := b.cfg.Slack.PostEphemeralContext(ctx, who.channel, string(who.member), m.options()...)
+		if err == nil {
 			return
 		}
+		failed = append(failed, classify("answer in the channel", err))
 	}
 	// The bot is not in the channel, or the person is not any more: only a message of its own is left.
-	if _, dmErr := b.cfg.Outbox.post(ctx, string(who.member), m, rand.Text()); dmErr != nil {
-		b.log.Error("answer a person", "member", string(who.member), "err", errors.Join(err, dmErr))
-		if who.unanswered != nil && (mayPass(classify("answer", err)) || mayPass(dmErr)) {
-			*who.unanswered = true
-		}
+	_, err := b.cfg.Outbox.post(ctx, string(who.member), m, rand.Text())
+	if err == nil {
+		return
+	}
+	failed = append(failed, err)
+	b.log.Error("answer a person", "member", string(who.member), "err", errors.Join(failed...))
+	if who.unanswered != nil && slices.ContainsFunc(failed, mayPass) {
+		*who.unanswered = true
 	}
 }
 

@@ -75,10 +75,11 @@ func TestFound_AReplayedClickOfWhoDecidedOtherwiseSinceIsAnswered(t *testing.T) 
 // before the next process works the form again.
 func TestFound_AFormThatIsWorkedAgainBeginsNoSecondRotation(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		form, armed := deeds()["form"], false
+		form := deeds()["form"]
+		var armed atomic.Bool
 		first := form.play(t, w, func(p *process) {
 			p.before = func(op string) error {
-				if r, runs := w.progress().Running(); armed && runs && op == "store Settle" {
+				if r, runs := w.progress().Running(); armed.Load() && runs && op == "store Settle" {
 					if _, err := p.engine.Act(t.Context(), r.Ref(), rotation.Cancel, rotation.Actor{Member: wOwner}, ""); err != nil {
 						t.Error(err)
 					}
@@ -87,7 +88,7 @@ func TestFound_AFormThatIsWorkedAgainBeginsNoSecondRotation(t *testing.T) {
 				return nil
 			}
 		})
-		armed = true
+		armed.Store(true)
 		if _, err := form.act(t.Context(), w); err != nil {
 			t.Fatal(err)
 		}

@@ -381,5 +381,10 @@ func TestReply_IsTriedAgainWhereOneWayMayWorkLater(t *testing.T) {
 		if !b.over(who) {
 			t.Errorf("it is not given up after %v", answerAgain)
 		}
+		home := caller{member: "U0STRANGER", once: "e2", accepted: time.Now(), unanswered: new(bool)}
+		b.reply(t.Context(), home, plain("no"))
+		if !b.over(home) {
+			t.Error("it is tried again, though the only way is closed")
+		}
 	})
 }

@@ -29,9 +29,11 @@ func (w *world) actions() map[string]func(*rapid.T) {
 	}
 	add(24, "somebody does what is asked", w.doProgress)
 	add(3, "somebody clicks anything", w.doAnyClick)
+	add(6, "somebody clicks who may not", w.doImproperClick)
 	add(3, "two clicks at once", w.doTwoClicks)
 	add(2, "an old copy is clicked", w.doStaleClick)
 	add(3, "a command", w.doCommand)
+	add(2, "a Home tab is opened", func(t *rapid.T) { w.people.opensHome(pick(t, "member", everybody)) })
 	add(6, "a form", w.doForm)
 	add(7, "an application moves", w.doMove)
 	add(3, "some time passes", w.doSleep)
@@ -46,6 +48,9 @@ func (w *world) actions() map[string]func(*rapid.T) {
 	add(4, "a start", w.doStart)
 	add(1, "a stop", w.doStop)
 	add(1, "somebody touches AWS", w.doByHand)
+	add(1, "somebody uses a key in its grace", w.doUseInGrace)
+	add(1, "a creation goes astray", w.doRivalKey)
+	add(2, "an old key is used once more", w.doLateUse)
 	add(1, "somebody leaves or returns", w.doPeople)
 	add(1, "everything heals", w.doHeal)
 	add(1, "calm", func(*rapid.T) { w.calm() })
@@ -265,7 +270,7 @@ func faultWords(f iamsim.Fault) string {
 
 func (w *world) doSlackFault(t *rapid.T) {
 	method := pick(t, "method", []string{
-		"chat.postMessage", "chat.postMessage", "chat.update", "chat.update", "chat.delete", "chat.postEphemeral", "views.open", "views.update",
+		"chat.postMessage", "chat.postMessage", "chat.update", "chat.update", "chat.delete", "chat.postEphemeral", "views.open", "views.update", "views.publish",
 		"users.info", "conversations.history", "response_url", "apps.connections.open", "auth.test", "conversations.info",
 	})
 	f := pick(t, "fault", []slacksim.Fault{
@@ -371,47 +376,6 @@ func (w *world) doStop(t *rapid.T) {
 	r := pick(t, "replica", up)
 	w.story.add("replica %d is stopped", r.slot+1)
 	w.stop(r.slot)
-}
-
-// doByHand has somebody else touch AWS.
-func (w *world) doByHand(t *rapid.T) {
-	u := pick(t, "user", w.seeds)
-	account, user := w.accounts[u.account], rotation.UserRef{Account: u.account, Name: u.name}
-	o := w.watch
-	o.foreign[user] = time.Now()
-	keys := account.Keys(u.name)
-	how := rapid.IntRange(0, 5).Draw(t, "how")
-	switch {
-	case how == 0:
-		id := account.AddKey(u.name, iamsim.Key{})
-		w.story.add("somebody creates a key of %s by hand: %s", u.name, short(id))
-		w.people.hold(user, id)
-	case how == 1 && len(keys) > 0:
-		k := pick(t, "key", keys)
-		w.story.add("somebody deletes %s of %s by hand", short(k.ID), u.name)
-		o.gone[k.ID] = true
-		account.RemoveKey(k.ID)
-	case how == 2 && len(keys) > 0:
-		k := pick(t, "key", keys)
-		w.story.add("somebody switches %s of %s from %s by hand", short(k.ID), u.name, k.Status)
-		o.toggled[k.ID] = true
-		account.SetKeyStatus(k.ID, k.Status != "Active")
-	case how == 3:
-		for _, k := range keys {
-			o.gone[k.ID] = true
-		}
-		w.story.add("somebody deletes the user %s and makes another of that name", u.name)
-		o.mu.Lock()
-		o.userIDs[user] = account.RecreateUser(u.name)
-		o.mu.Unlock()
-	case len(keys) > 0:
-		k := pick(t, "key", keys)
-		if !w.people.wallets[user.String()][k.ID] {
-			return // nobody has its secret
-		}
-		err := account.Use(k.ID, "ec2", "eu-west-1")
-		w.story.add("somebody uses %s of %s: %v", short(k.ID), u.name, orOK(err))
-	}
 }
 
 func (w *world) doPeople(t *rapid.T) {

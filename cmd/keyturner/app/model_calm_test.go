@@ -257,8 +257,20 @@ func (w *world) advance() bool {
 func (w *world) take(r rotation.Rotation) {
 	switch r.Stage {
 	case rotation.Requested, rotation.Confirmed, rotation.Expiring:
+		late := r.Stage == rotation.Confirmed && w.shape.seed%4 == 1 && w.shape.useLag == 0 && w.retries[r.ID+" late"] == 0
+		for _, p := range w.proper() {
+			if on, ref := p.on(); late && on == "approve" && ref == r.Ref().String() {
+				w.retries[r.ID+" late"]++
+				w.lateUse(p)
+				w.sleep(5 * time.Minute)
+				return
+			}
+		}
 		w.press(r, "approve")
 	case rotation.Grace:
+		if _, used := w.watch.usedInGrace[string(r.Old)]; !used && w.shape.seed%4 == 0 {
+			w.useInGrace(r)
+		}
 		w.leap(grace)
 	case rotation.Switching:
 		w.switching(r)
@@ -286,9 +298,13 @@ func (w *world) switching(r rotation.Rotation) {
 
 // unstick has an approver settle a stuck rotation: look in AWS, then try again or close.
 func (w *world) unstick(r rotation.Rotation) {
-	suspect := string(r.Failure.Key)
-	if r.Failure.Class == rotation.ClassSuspect && suspect != "" {
-		if w.press(r, "revoke") {
+	if r.Failure.Class == rotation.ClassSuspect && w.retries[r.ID+" suspect"] < 4 {
+		w.retries[r.ID+" suspect"]++
+		on := "revoke"
+		if k, _ := w.watch.see(r.User).key(r.Failure.Key); !k.LastUsed.IsZero() {
+			on = "keep" // it is somebody's
+		}
+		if w.press(r, on) {
 			return
 		}
 	}

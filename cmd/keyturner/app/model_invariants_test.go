@@ -300,14 +300,17 @@ func (o *watch) inv2(c *change) {
 	if c.key != r.Old {
 		return // revoked judges it
 	}
-	since := r.Begun // of a key that was inactive when its retirement began
+	since := o.graceBegan(c, r)
 	for _, earlier := range o.changes {
-		if earlier.key == c.key && earlier.op == "UpdateAccessKey" && earlier.inOrder < c.inOrder && earlier.effective {
+		if earlier.key == c.key && earlier.op == "UpdateAccessKey" && earlier.inOrder < c.inOrder && earlier.effective && earlier.at.After(since) {
 			since = earlier.at
 		}
 	}
 	if c.at.Before(since.Add(grace)) {
 		o.w.fail(2, "a key is deleted before its grace is over: %s", c)
+	}
+	if used := o.usedInGrace[string(c.key)]; used.After(since) && c.at.After(used.Add(o.w.shape.useLag+2*time.Minute)) {
+		o.w.fail(2, "a key is deleted though somebody used it in its grace: %s, used %s", c, used)
 	}
 	k, _ := c.before.key(c.key)
 	if k.LastUsed.After(since.Add(time.Minute)) && !o.toggled[string(c.key)] && !c.held(func(l look) bool {
@@ -316,6 +319,18 @@ func (o *watch) inv2(c *change) {
 	}) {
 		o.w.fail(2, "a key is deleted that was used in its grace: %s, used %s, inactive since %s", c, k.LastUsed, since)
 	}
+}
+
+// graceBegan is when the last use of the old key was last taken for known: when it was made inactive, or when a person let the grace begin anew;
+// and for a key that was inactive when its retirement began, then.
+func (o *watch) graceBegan(c *change, r rotation.Rotation) time.Time {
+	began := r.Begun
+	for _, e := range o.trail(c.doc) {
+		if e.Rotation == r.ID && e.To == rotation.Grace && (e.From == rotation.Deactivating || e.From == rotation.Stuck) {
+			began = e.At
+		}
+	}
+	return began
 }
 
 // inv3: never fewer working keys than the owner agreed to. Create before deactivate, always.
@@ -394,6 +409,12 @@ func (o *watch) inv5(all []rotation.Progress) {
 		}
 		o.w.fail(5, "a key that the bot made belongs to no rotation: %s of %s", short(string(c.made)), c.user.Name)
 	}
+	for _, p := range all {
+		r, runs := p.Running()
+		if runs && r.Kind == rotation.Replace && r.Stage == rotation.Switching && !o.shownKey[string(r.New)] {
+			o.w.fail(5, "a key counts as delivered whose secret was never shown: %s of %s", short(string(r.New)), p.User.Name)
+		}
+	}
 }
 
 func (o *watch) knows(all []rotation.Progress, c *change) bool {
@@ -424,7 +445,8 @@ func (o *watch) inv6(c *change) {
 	for _, other := range o.changes[:c.inOrder] {
 		or, ok := other.rotation()
 		same := ok && or.ID == r.ID && or.Turn == r.Turn && other.op == c.op && other.status == c.status && other.effective
-		if same && !o.gone[string(other.made)] && !o.toggled[string(c.key)] {
+		taken := c.status == "Active" && c.r != other.r // a rollback is taken over soon, since two of them do no harm
+		if same && !taken && !o.gone[string(other.made)] && !o.toggled[string(c.key)] {
 			o.w.fail(6, "a change is made twice for one decision: %s and before %s", c, other)
 		}
 	}
@@ -461,8 +483,11 @@ func (o *watch) inv7(c *change) {
 		if listed := c.held(func(l look) bool { _, there := l.key(c.key); return there }); !listed && r.Stage == rotation.Discarding {
 			continue // AWS's lists lag behind a creation
 		}
-		if !tried || !read.ok || c.sent.Sub(read.at) > recently {
+		switch {
+		case !tried || !read.ok || c.sent.Sub(read.at) > recently:
 			o.w.fail(7, "a change though %s was not read: %s", strings.Fields(subject)[0], c)
+		case read.turn < r.Turn: // it was read for the decision, and not again for what follows it
+			o.w.fail(7, "a change though %s was not read since its stage began: %s", strings.Fields(subject)[0], c)
 		}
 	}
 }

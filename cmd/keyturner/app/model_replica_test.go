@@ -245,8 +245,9 @@ func formOf(q *http.Request) (url.Values, error) {
 
 // reading is how the latest look at one fact ended.
 type reading struct {
-	ok bool
-	at time.Time // the bubble's
+	ok   bool
+	at   time.Time // the bubble's
+	turn int       // of the user's rotation then
 }
 
 // noteRead remembers what the process has tried to read of a user, and what was in AWS then.
@@ -261,13 +262,16 @@ func (r *replica) noteRead(account, op string, form url.Values, ok bool) {
 	default:
 		return
 	}
-	seen := r.w.watch.see(user)
+	seen, turn := r.w.watch.see(user), 0
+	if p, ok := r.w.kept.progress(user.ID()); ok && p.Rotation != nil {
+		turn = p.Rotation.Turn
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.reads == nil {
 		r.reads, r.looks = map[string]reading{}, map[rotation.UserRef][]look{}
 	}
-	r.reads[subject] = reading{ok, time.Now()}
+	r.reads[subject] = reading{ok, time.Now(), turn}
 	if ok {
 		r.looks[user] = append(slices.DeleteFunc(r.looks[user], func(l look) bool { return time.Since(l.at) > recently }), seen)
 	}

@@ -42,6 +42,8 @@ type watch struct {
 	gone    map[string]bool                // keys that somebody else has removed
 	absent  map[string][]absence           // of members
 	excused map[string]string              // keys that a person has decided to leave, and why
+
+	usedInGrace map[string]time.Time // old keys that somebody else has used while they were inactive, and when, by the model's clock
 }
 
 // ask is when somebody asked for a move: between two checks.
@@ -61,6 +63,7 @@ func newWatch(w *world) *watch {
 		shownKey: map[string]bool{}, claims: map[string]string{}, leads: map[string]string{}, requests: map[string]bool{},
 		userIDs: map[rotation.UserRef]string{}, foreign: map[rotation.UserRef]time.Time{}, toggled: map[string]bool{},
 		gone: map[string]bool{}, absent: map[string][]absence{}, excused: map[string]string{},
+		usedInGrace: map[string]time.Time{},
 	}
 }
 

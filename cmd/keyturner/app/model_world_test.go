@@ -23,7 +23,7 @@ import (
 	"github.com/keyturner/keyturner/rotation/iamsim"
 )
 
-// The people of the model. Alice, Bob and Carol may approve; Alice also owns a user.
+// The people of the model. Alice, Bob and Carol may approve; Alice and Carol also own a user each.
 const (
 	alice, bob, carol       = "UALICE", "UBOB", "UCAROL"
 	olivia, oscar           = "UOLIVIA", "UOSCAR"
@@ -62,6 +62,7 @@ var seed = []seeded{
 	{prod, "idle", oscar, []iamsim.Key{{Created: ago(120 * day)}}, false},
 	{prod, "nobodys", "", []iamsim.Key{{Created: ago(130 * day), LastUsed: ago(time.Hour)}}, true},
 	{data, "etl", oscar, []iamsim.Key{{Created: ago(80 * day), LastUsed: ago(time.Hour)}}, true},
+	{data, "billing", carol, []iamsim.Key{{Created: ago(110 * day), LastUsed: ago(time.Hour)}}, true},
 }
 
 // tester is what the model needs of *testing.T and of *rapid.T.

@@ -257,8 +257,10 @@ func (v view) breach(b rotation.Breach, k rotation.Key) string {
 func (v view) whatNext(k keyFindings) string {
 	owner := "Owner: " + mention(k.Owner) + "."
 	switch {
+	case k.Doubt == rotation.NotLookedUp:
+		return "Its owner could not be looked up, so it is not known who is answerable. The operator finds the details in the log."
 	case k.Owner == "":
-		return "Nobody is answerable for it. " + v.nameOwner()
+		return sentences("Nobody is answerable for it.", doubts[k.Doubt], v.nameOwner())
 	case k.Running != "":
 		return owner + " A rotation is under way: " + string(k.Running) + "."
 	case slices.Contains(k.breaches, rotation.ExtraKeys):

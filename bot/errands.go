@@ -2,7 +2,9 @@ package bot
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 
 	"github.com/keyturner/keyturner/rotation"
 )
@@ -130,6 +132,38 @@ func (b *Bot) remind(ctx context.Context, e errand) {
 		}
 	}
 	b.reply(ctx, e.who, plain("The approvers are asked again about "+b.view.user(r.User)+". Next: "+b.view.next(r)+"."))
+}
+
+// link makes somebody the owner of a user. They must be one to whom a key can be given.
+func (b *Bot) link(ctx context.Context, e errand) {
+	m := rotation.MemberID(strings.Trim(e.args[0], "<@>"))
+	u, err := rotation.ParseUserRef(e.args[1])
+	if err == nil {
+		_, err = b.cfg.People.Actor(ctx, m)
+	}
+	if _, refused := errors.AsType[*rotation.Refusal](err); refused {
+		b.turnAway(ctx, e.who, "link", &rotation.Refusal{Code: rotation.CannotOwn, By: m})
+		return
+	}
+	var linked rotation.Linked
+	if err == nil {
+		linked, err = b.cfg.Engine.Link(ctx, u, m, e.actor)
+	}
+	b.tellLinked(ctx, e, linked, err)
+}
+
+func (b *Bot) unlink(ctx context.Context, e errand) {
+	u, _ := e.user()
+	linked, err := b.cfg.Engine.Unlink(ctx, u, e.actor)
+	b.tellLinked(ctx, e, linked, err)
+}
+
+func (b *Bot) tellLinked(ctx context.Context, e errand, linked rotation.Linked, err error) {
+	if err != nil {
+		b.refuse(ctx, e.who, err)
+		return
+	}
+	b.reply(ctx, e.who, linkedMessage(b.view, linked))
 }
 
 func (b *Bot) tellWhose(ctx context.Context, e errand) {

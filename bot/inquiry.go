@@ -28,24 +28,30 @@ func keysMessage(v view, held []rotation.Holding) message {
 		}
 		d.say(heldLines(v, h))
 	}
+	d.note(v.whyYours(held))
 	return d.message()
 }
+
+// noAddress is said instead of keys that are missing because nobody could tell that they are a person's.
+const noAddress = "Your e-mail address could not be looked up in Slack, so keys that name you by it may be missing here. Try again in some minutes."
+
+// notYoursForSure is said of a user whose owner could not be looked up.
+const notYoursForSure = "Whether it is yours could not be looked up, so nothing can be done about it now. Try again in some minutes."
 
 // keysOfMessage lists one user's keys for an approver.
 func keysOfMessage(v view, h rotation.Holding) message {
 	var d draft
 	d.header("The keys of " + tidy(h.User.Name))
 	d.say(heldLines(v, h))
-	d.say("Owner: " + v.ownerOf(h) + ".")
+	d.say(ended("Owner: " + v.ownedBy(h.Ownership)))
 	return d.message()
 }
-
-// ownerOf names who is answerable.
-func (v view) ownerOf(h rotation.Holding) string { return mention(h.Owner) }
 
 // heldLines tells of one user and each of its keys. What could not be read is said, and never looks like no keys.
 func heldLines(v view, h rotation.Holding) string {
 	switch {
+	case h.User.Account == "":
+		return noAddress
 	case h.User.Name == "":
 		return "*" + v.accountInFull(h.User.Account) + "* could not be read, so keys of yours may be missing here. " + notRead(h.Err)
 	case h.Err != nil:

@@ -81,12 +81,15 @@ func keysModal(v view, holdings []rotation.Holding) slack.ModalViewRequest {
 	m.Submit = plainText("Send the request")
 	m.Close = plainText("Cancel")
 	m.Blocks.BlockSet = append(m.Blocks.BlockSet, keyInput(v, keys), whatInput(keys), reasonInput("Why?", "For the approvers.", true))
+	if why := v.whyYours(holdings); why != "" {
+		m.Blocks.BlockSet = append(m.Blocks.BlockSet, slack.NewContextBlock("", mrkdwn(why)))
+	}
 	return m
 }
 
 // isChoosable tells whether a rotation may begin with the user's keys.
 func isChoosable(h rotation.Holding) bool {
-	return h.Err == nil && h.Running == nil && len(h.Keys) <= 2
+	return h.Err == nil && !h.Ownership.Unknown() && h.Running == nil && len(h.Keys) <= 2
 }
 
 // choosables lists the keys that a rotation may begin with, the oldest first, at most as many as fit, and how many younger ones were
@@ -128,6 +131,9 @@ func holdingParagraphs(v view, holdings []rotation.Holding) []string {
 // holdingLines describes one user: what could not be read is said, and never looks like no keys.
 func holdingLines(v view, h rotation.Holding) string {
 	if h.Err != nil {
+		if h.User.Account == "" {
+			return noAddress
+		}
 		if h.User.Name == "" {
 			return "*" + v.accountInFull(h.User.Account) + "* could not be read, so keys of yours may be missing here. " + notRead(h.Err)
 		}
@@ -146,6 +152,9 @@ func holdingLines(v view, h rotation.Holding) string {
 
 func holdingNotes(v view, h rotation.Holding) []string {
 	var notes []string
+	if h.Ownership.Unknown() {
+		notes = append(notes, notYoursForSure)
+	}
 	inactive := slices.IndexFunc(h.Keys, func(k rotation.Key) bool { return k.Status != rotation.Active })
 	switch {
 	case h.Running != nil:

@@ -15,7 +15,8 @@ import (
 )
 
 func holding(name string, keys ...rotation.Key) rotation.Holding {
-	return rotation.Holding{User: rotation.UserRef{Account: ci.Account, Name: name}, Keys: keys}
+	owns := rotation.Ownership{Member: owner, From: rotation.FromTag, Says: string(owner)}
+	return rotation.Holding{User: rotation.UserRef{Account: ci.Account, Name: name}, Ownership: owns, Keys: keys}
 }
 
 func aKey(id rotation.KeyID, status rotation.Status, ageDays int, use rotation.UseState) rotation.Key {
@@ -38,9 +39,12 @@ func TestKeysModal(t *testing.T) {
 	exempt.Exempt = rotation.Exemption{Reason: "The vendor cannot change it before spring.", Until: monday.Add(24 * time.Hour)}
 	one := holding("ci-deploy", aKey(oldKey, rotation.Active, 95, rotation.Used))
 	leftover := holding("old-site", aKey(oldKey, rotation.Inactive, 300, rotation.UseUnknown), aKey(newKey, rotation.Active, 40, rotation.Used))
+	doubtful := holding("ana@example.com", aKey(newKey, rotation.Active, 40, rotation.Used))
+	doubtful.Ownership = rotation.Ownership{From: rotation.FromName, Doubt: rotation.NotLookedUp, Err: account.Err}
 	extra := holding("many", one.Keys[0], one.Keys[0], one.Keys[0])
 	tests := map[string][]rotation.Holding{
 		"one":         {one},
+		"address":     {{Err: account.Err}, one, doubtful},
 		"mixed":       {one, running, unread, account, exempt, leftover, extra, holding("empty")},
 		"inactive":    {holding("old-site", aKey(oldKey, rotation.Inactive, 300, rotation.NeverUsed))},
 		"unavailable": {running, unread},

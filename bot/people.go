@@ -23,11 +23,14 @@ type People struct {
 	mu   sync.Mutex
 	team string // our own; until Bot.Check has learned it, nobody is believed
 	seen map[rotation.MemberID]sighting
+	book addressBook
 }
 
 type sighting struct {
-	at       time.Time
-	standing bool
+	at        time.Time
+	standing  bool
+	address   string // as Slack tells it
+	confirmed bool   // the address is theirs
 }
 
 // standingFor is how long it is believed that a member is an active full member of our team.
@@ -38,6 +41,13 @@ func (p *People) setTeam(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.team = id
+}
+
+// Team is our own team's id; empty: not known yet.
+func (p *People) Team() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.team
 }
 
 // Actor looks a member up. It refuses whoever is not an active full member of our own team, and fails closed: if Slack cannot be
@@ -56,31 +66,46 @@ func (p *People) Actor(ctx context.Context, id rotation.MemberID) (rotation.Acto
 }
 
 func (p *People) standing(ctx context.Context, id rotation.MemberID) (bool, error) {
-	now := time.Now
-	if p.Now != nil {
-		now = p.Now
-	}
+	seen, err := p.look(ctx, id)
+	return seen.standing, err
+}
+
+var errTeamUnknown = errors.New("our own team is not known yet")
+
+func (p *People) look(ctx context.Context, id rotation.MemberID) (sighting, error) {
 	p.mu.Lock()
 	seen, ok := p.seen[id]
 	team := p.team
 	p.mu.Unlock()
 	if team == "" {
-		return false, errors.New("our own team is not known yet")
+		return sighting{}, errTeamUnknown
 	}
-	if age := now().Sub(seen.at); ok && age >= 0 && age < standingFor {
-		return seen.standing, nil
+	if age := p.clock().Sub(seen.at); ok && age >= 0 && age < standingFor {
+		return seen, nil
 	}
 	user, err := p.Slack.GetUserInfoContext(ctx, string(id))
 	if err != nil {
-		return false, classify("look up a member", err)
+		return sighting{}, classify("look up a member", err)
 	}
-	standing := !user.Deleted && !user.IsBot && !user.IsRestricted && !user.IsUltraRestricted && !user.IsStranger &&
-		!user.IsInvitedUser && user.TeamID == team
+	seen = sighting{p.clock(), full(user, team), user.Profile.Email, user.IsEmailConfirmed}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.seen == nil {
 		p.seen = map[rotation.MemberID]sighting{}
 	}
-	p.seen[id] = sighting{now(), standing}
-	return standing, nil
+	p.seen[id] = seen
+	return seen, nil
+}
+
+// full tells whether somebody is an active full member of a team.
+func full(user *slack.User, team string) bool {
+	return !user.Deleted && !user.IsBot && !user.IsRestricted && !user.IsUltraRestricted && !user.IsStranger &&
+		!user.IsInvitedUser && user.TeamID == team
+}
+
+func (p *People) clock() time.Time {
+	if p.Now != nil {
+		return p.Now()
+	}
+	return time.Now()
 }

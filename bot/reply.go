@@ -140,7 +140,16 @@ var refusals = map[rotation.Code]func(view, *rotation.Refusal) string{
 		return sentences("This is not possible now.", standingOf(e, ""), v.nextFor(e))
 	},
 	rotation.NoOwner: func(v view, e *rotation.Refusal) string {
-		return v.user(e.User) + " has no owner, so there is nobody to give a new key to. " + v.nameOwner()
+		return sentences(v.user(e.User)+" has no owner, so there is nobody to give a new key to.", doubts[e.Doubt], v.nameOwner())
+	},
+	rotation.OwnerUnknown: func(v view, e *rotation.Refusal) string {
+		return "It could not be looked up who the owner of " + v.user(e.User) + " is, so nothing was done. Try again in some minutes. If it happens again, the operator finds the details in the log."
+	},
+	rotation.OwnLink: func(v view, e *rotation.Refusal) string {
+		return "Nobody makes themselves the owner of an IAM user, since that would give them the secret of its next key on one person's word. " + "Ask another approver to do it for " + v.user(e.User) + "."
+	},
+	rotation.CannotOwn: func(_ view, e *rotation.Refusal) string {
+		return mention(e.By) + " is not an active, full member of this workspace, so they cannot own a key. Name somebody who is."
 	},
 	rotation.NoMember: func(v view, _ *rotation.Refusal) string {
 		return "No IAM user names you as its owner, so there is no key for you to rotate. " + v.nameOwner()
@@ -217,10 +226,11 @@ func (v view) askAnyOf() string {
 
 // nameOwner tells how an IAM user gets an owner.
 func (v view) nameOwner() string {
+	const link = " An approver can also type `/rotate-key link @member account/user`."
 	if v.ownerTag == "" {
-		return "The operator can name an owner in Keyturner's configuration."
+		return "The operator can name an owner in Keyturner's configuration." + link
 	}
-	return "To name an owner, give the IAM user the tag " + code(v.ownerTag) + " with the owner's Slack member ID as its value. The ID is in the owner's Slack profile, under “Copy member ID”."
+	return "To name an owner, give the IAM user the tag " + code(v.ownerTag) + " with the owner's Slack member ID as its value. The ID is in the owner's Slack profile, under “Copy member ID”." + link
 }
 
 // standingOf tells where the rotation stands, if the refusal brought it.

@@ -63,6 +63,8 @@ func vocabulary() []phrase {
 		{"cancel", user, anybody, "name the IAM user whose rotation it is, if several run", (*Bot).cancel},
 		{"remind", nil, anybody, "ask the approvers again about your waiting rotation, once an hour", (*Bot).remind},
 		{"remind", user, anybody, "name the IAM user whose rotation it is, if several wait", (*Bot).remind},
+		{"link", []argument{memberArgument, userArgument}, approvers, "make somebody the owner of an IAM user", (*Bot).link},
+		{"unlink", user, approvers, "take that back", (*Bot).unlink},
 		{"whois", []argument{keyArgument}, responders, "see whose key that is, and what is known of it", (*Bot).tellWhose},
 	}
 }
@@ -78,19 +80,25 @@ type argument struct {
 
 // The kinds of arguments.
 var (
-	keyArgument = argument{"AKIA…", "a key's id, which is AKIA or ASIA and 16 capital letters and digits", readKey}
+	keyArgument    = argument{"AKIA…", "a key's id, which is AKIA or ASIA and 16 capital letters and digits", readKey}
+	memberArgument = argument{"@member", "an at sign and the name of a member of this workspace, and choose them from Slack's list", readMember}
 	// An account is named as the configuration has it, by its id or its name.
 	userArgument = argument{"account/user", "the id or the name of an AWS account that Keyturner looks after, a slash and the IAM user's name", readUser}
 )
 
 var (
-	keyPattern  = regexp.MustCompile(`^A[KS]IA[A-Z0-9]{16}$`)
-	namePattern = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
-	runPattern  = regexp.MustCompile(`[A-Za-z0-9+=]{30,}`)
+	keyPattern    = regexp.MustCompile(`^A[KS]IA[A-Z0-9]{16}$`)
+	memberPattern = regexp.MustCompile(`^<@[UW][A-Z0-9]{2,20}>$`)
+	namePattern   = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
+	runPattern    = regexp.MustCompile(`[A-Za-z0-9+=]{30,}`)
 )
 
 func readKey(_ map[string]string, word string) (string, bool) {
 	return word, keyPattern.MatchString(word)
+}
+
+func readMember(_ map[string]string, word string) (string, bool) {
+	return word, memberPattern.MatchString(word)
 }
 
 func readUser(accounts map[string]string, word string) (string, bool) {
@@ -124,10 +132,13 @@ type reading struct {
 // mailLink is what Slack makes of an e-mail address, which may be the name of an IAM user.
 var mailLink = regexp.MustCompile(`<mailto:[^|>]*\|([^|>]*)>`)
 
+// mentionName is what Slack adds to a member's id in a command.
+var mentionName = regexp.MustCompile(`(<@[UW][A-Z0-9]+)\|[^<>]*>`)
+
 // readTyped reads what somebody typed.
 func readTyped(accounts map[string]string, text string) reading {
 	var words []string
-	for w := range strings.FieldsSeq(mailLink.ReplaceAllString(text, "$1")) {
+	for w := range strings.FieldsSeq(mentionName.ReplaceAllString(mailLink.ReplaceAllString(text, "$1"), "$1>")) {
 		words = append(words, strings.Trim(w, "`"))
 	}
 	if len(words) == 0 {
@@ -173,8 +184,13 @@ func nearest(word string) string {
 		return ""
 	}
 	best, slips := "", maxSlips+1
+	apart := func(known string) int { return max(len(word)-len(known), len(known)-len(word)) }
 	for _, row := range vocabulary() {
-		if n := levenshtein.ComputeDistance(word, row.word); row.word != "" && n < slips && n < len(row.word)-1 {
+		n := levenshtein.ComputeDistance(word, row.word)
+		if row.word == "" || n > maxSlips || n >= len(row.word)-1 {
+			continue
+		}
+		if n < slips || n == slips && apart(row.word) < apart(best) {
 			best, slips = row.word, n
 		}
 	}

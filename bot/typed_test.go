@@ -28,25 +28,30 @@ func TestReadTyped(t *testing.T) {
 		"WhoIs ASIAIOSFODNN7EXA7Q2X":         {"`/rotate-key whois AKIA…`", "whois ASIAIOSFODNN7EXA7Q2X"},
 		"history production/<mailto:a@b.c|a@b.c>": {"`/rotate-key history account/user`", "history 111122223333/a@b.c"},
 
-		"status please":                                {"", "status ?"},
-		"list nowhere/ci-deploy":                       {"", "list ?"},
-		"list 999999999999/ci-deploy":                  {"", "list ?"},
-		"list 111122223333/":                           {"", "list ?"},
-		"list 111122223333/a/b":                        {"", "list ?"},
-		"list 111122223333/" + strings.Repeat("n", 65): {"", "list ?"},
-		"list production/a production/b":               {"", "list ?"},
-		"whois":                                        {"", "whois ?"},
-		"whois akiaiosfodnn7exa7q2x":                   {"", "whois ?"},
-		"whois AKIAIOSFODNN7EXA7Q2X9":                  {"", "whois ?"},
-		"whois <@U012ABCDEF>":                          {"", "whois ?"},
-		"statsu":                                       {"", "status?"},
-		"hlep me":                                      {"", "help?"},
-		"lits":                                         {"", "list?"},
-		"remnid 111122223333/ci-deploy":                {"", "remind?"},
-		"frobnicate":                                   {"", "?"},
-		"AKIAIOSFODNN7EXA7Q2X":                         {"", "?"},
-		"rm -rf /":                                     {"", "?"},
-		"\u200b":                                       {"", "?"},
+		"status please":                                     {"", "status ?"},
+		"list nowhere/ci-deploy":                            {"", "list ?"},
+		"list 999999999999/ci-deploy":                       {"", "list ?"},
+		"list 111122223333/":                                {"", "list ?"},
+		"list 111122223333/a/b":                             {"", "list ?"},
+		"list 111122223333/" + strings.Repeat("n", 65):      {"", "list ?"},
+		"list production/a production/b":                    {"", "list ?"},
+		"whois":                                             {"", "whois ?"},
+		"whois akiaiosfodnn7exa7q2x":                        {"", "whois ?"},
+		"whois AKIAIOSFODNN7EXA7Q2X9":                       {"", "whois ?"},
+		"link <@U012ABCDEF|ana silva> production/ci-deploy": {"`/rotate-key link @member account/user`", "link <@U012ABCDEF> 111122223333/ci-deploy"},
+		"unlink 111122223333/ci-deploy":                     {"`/rotate-key unlink account/user`", "unlink 111122223333/ci-deploy"},
+		"link @ana production/ci-deploy":                    {"", "link ?"},
+		"link <@U012ABCDEF>":                                {"", "link ?"},
+		"link <#C012ABCDEF|x> production/ci-deploy":         {"", "link ?"},
+		"whois <@U012ABCDEF>":                               {"", "whois ?"},
+		"statsu":                                            {"", "status?"},
+		"hlep me":                                           {"", "help?"},
+		"lits":                                              {"", "list?"},
+		"remnid 111122223333/ci-deploy":                     {"", "remind?"},
+		"frobnicate":                                        {"", "?"},
+		"AKIAIOSFODNN7EXA7Q2X":                              {"", "?"},
+		"rm -rf /":                                          {"", "?"},
+		"\u200b":                                            {"", "?"},
 	} {
 		r := readTyped(accounts, text)
 		got := struct{ usage, kept string }{kept: r.kept()}
@@ -174,19 +179,21 @@ func FuzzTyped(f *testing.F) {
 func holdings() []rotation.Holding {
 	running := replaceForList
 	day := 24 * time.Hour
+	byTag := rotation.Ownership{Member: owner, From: rotation.FromTag, Says: string(owner)}
 	use := rotation.LastUse{State: rotation.Used, At: monday.Add(-3 * time.Hour), Service: "s3", Region: "eu-west-1"}
 	return []rotation.Holding{
-		{User: ci, Owner: owner, Keys: []rotation.Key{
+		{User: ci, Ownership: byTag, Keys: []rotation.Key{
 			{ID: oldKey, Status: rotation.Active, Created: monday.Add(-95 * day), LastUse: use},
 			{ID: newKey, Status: rotation.Active, Created: monday.Add(-2 * day), LastUse: rotation.LastUse{State: rotation.NeverUsed}},
 		}, Running: &running},
 		{
-			User: rotation.UserRef{Account: "444455556666", Name: "old-site"}, Owner: owner, Keys: []rotation.Key{{ID: otherKey, Status: rotation.Inactive, Created: monday.Add(-300 * day)}},
+			User: rotation.UserRef{Account: "444455556666", Name: "old-site"}, Ownership: rotation.Ownership{Member: owner, From: rotation.FromLink, Link: rotation.Link{Owner: owner, By: alice, At: monday}}, Keys: []rotation.Key{{ID: otherKey, Status: rotation.Inactive, Created: monday.Add(-300 * day)}},
 			Exempt: rotation.Exemption{Reason: "The vendor is slow.", Until: monday.Add(30 * day)},
 		},
-		{User: rotation.UserRef{Account: "444455556666", Name: "empty"}, Owner: owner},
-		{User: rotation.UserRef{Account: "444455556666", Name: "shy"}, Owner: owner, Err: refusedByAWS(rotation.ClassThrottled)},
+		{User: rotation.UserRef{Account: "444455556666", Name: "empty"}, Ownership: rotation.Ownership{Member: owner, From: rotation.FromConfig}},
+		{User: rotation.UserRef{Account: "444455556666", Name: "shy"}, Ownership: rotation.Ownership{Member: owner, From: rotation.FromName, Says: "a@b.c"}, Err: refusedByAWS(rotation.ClassThrottled)},
 		{User: rotation.UserRef{Account: "777788889999"}, Err: refusedByAWS(rotation.ClassDenied)},
+		{Err: refusedByAWS(rotation.ClassThrottled)},
 	}
 }
 
@@ -230,8 +237,20 @@ func TestInquiries(t *testing.T) {
 		"reminder-old":   reminderMessage(v, done, done.Asks[0], rotation.Reminder{By: owner, At: monday.Add(2 * time.Hour)}),
 		"whose":          whose(func(w *rotation.Whose) { w.Past = []rotation.Rotation{replaceForList, denied} }),
 		"whose-new":      whose(func(w *rotation.Whose) { w.Key, w.Past = newKey, []rotation.Rotation{replaceForList} }),
-		"whose-unowned":  whose(func(w *rotation.Whose) { w.Holding.Owner = "" }),
+		"whose-unowned":  whose(func(w *rotation.Whose) { w.Holding.Ownership = rotation.Ownership{} }),
 		"whose-unlisted": whose(func(w *rotation.Whose) { w.Key = otherKey }),
+		"whose-guest": whose(func(w *rotation.Whose) {
+			w.Holding.Ownership = rotation.Ownership{From: rotation.FromMailTag, Says: "g@b.c", Doubt: rotation.NotFull}
+		}),
+		"whose-not-looked-up": whose(func(w *rotation.Whose) {
+			w.Holding.Ownership = rotation.Ownership{From: rotation.FromName, Doubt: rotation.NotLookedUp, Err: errDead}
+		}),
+		"linked":         linkedMessage(v, rotation.Linked{User: ci, Before: holdings()[0].Ownership, After: holdings()[1].Ownership}),
+		"linked-first":   linkedMessage(v, rotation.Linked{User: ci, After: holdings()[1].Ownership}),
+		"linked-running": linkedMessage(v, rotation.Linked{User: ci, Before: holdings()[0].Ownership, After: rotation.Ownership{Member: bob, From: rotation.FromLink, Link: rotation.Link{Owner: bob, By: alice, At: monday}}, Running: &replaceForList}),
+		"unlinked":       linkedMessage(v, rotation.Linked{User: ci, Before: holdings()[1].Ownership}),
+		"unlinked-doubt": linkedMessage(v, rotation.Linked{User: ci, Before: holdings()[1].Ownership, After: rotation.Ownership{From: rotation.FromTag, Doubt: rotation.OtherTeam}}),
+		"unlinked-tag":   linkedMessage(v, rotation.Linked{User: ci, Before: holdings()[1].Ownership, After: rotation.Ownership{Member: bob, From: rotation.FromTag}}),
 		"whose-unread":   whose(func(w *rotation.Whose) { w.Holding.Keys, w.Holding.Err = nil, refusedByAWS(rotation.ClassThrottled) }),
 		"whose-root":     whose(func(w *rotation.Whose) { w.Holding = rotation.Holding{User: rotation.UserRef{Account: ci.Account}} }),
 		"whose-nobodys":  whoseMessage(v, rotation.Whose{Key: oldKey}),

@@ -33,8 +33,8 @@ func sayWhose(d *draft, v view, w rotation.Whose) {
 		{"Key", code(string(w.Key))},
 		{"Account", v.accountInFull(w.Account)},
 		{"IAM user", code(h.User.Name)},
-		{"Owner", v.ownerOf(h)},
 	})
+	d.say(ended("Owner: " + v.ownedBy(h.Ownership)))
 	key, found := w.Found()
 	switch {
 	case h.Err != nil:
@@ -44,8 +44,8 @@ func sayWhose(d *draft, v view, w rotation.Whose) {
 	default:
 		d.say(keyLine(v, key))
 	}
-	if h.Owner == "" && h.Err == nil {
-		d.say("Nobody is answerable for it. " + v.nameOwner())
+	if h.Ownership.Member == "" && !h.Ownership.Unknown() {
+		d.say(v.nameOwner())
 	}
 }
 

@@ -88,13 +88,19 @@ func (e *Engine) requestable(ctx context.Context, q Request) (MemberID, error) {
 	if err != nil {
 		return "", err
 	}
-	owner := e.cfg.Owners.Of(user)
+	owns, err := e.ownership(ctx, user)
+	if err != nil {
+		return "", err
+	}
+	owner := owns.Member
 	may := q.By.Approver || q.By.OnCall || owner != "" && q.By.Member == owner
 	switch {
+	case owns.Unknown():
+		return "", &Refusal{Code: OwnerUnknown, User: q.User, Err: owns.Err}
 	case !may:
 		return "", &Refusal{Code: NotOwner, User: q.User, By: owner}
 	case owner == "":
-		return "", &Refusal{Code: NoOwner, User: q.User}
+		return "", &Refusal{Code: NoOwner, User: q.User, Doubt: owns.Doubt}
 	case len(e.ApproversFor(owner, q.By.Member)) == 0:
 		return "", &Refusal{Code: NoApprover, User: q.User, By: owner}
 	}

@@ -67,6 +67,9 @@ const (
 	NotNow        Code = "not-now"        // the table has no such move here
 	Blocked       Code = "blocked"        // a gate does not open
 	NoOwner       Code = "no-owner"       // the user has no owner to give a key to
+	OwnerUnknown  Code = "owner-unknown"  // the owner could not be looked up: unknown, not absent
+	OwnLink       Code = "own-link"       // nobody makes themselves an owner
+	CannotOwn     Code = "cannot-own"     // the person named is no active full member
 	NoMember      Code = "no-member"      // the person owns no IAM user
 	NotMember     Code = "not-member"     // deactivated, guest, stranger or bot
 	AlreadyRuns   Code = "already-runs"   // one rotation per user at a time
@@ -97,6 +100,7 @@ type Refusal struct {
 	Key      KeyID
 	Blocks   []Block   // for Blocked
 	Again    time.Time // for TooSoon
+	Doubt    Doubt     // for NoOwner
 	Err      error     // for Unreachable
 }
 

@@ -26,7 +26,8 @@ type Finding struct {
 	Breach  Breach
 	User    UserRef
 	Key     Key       // zero for RootKey
-	Owner   MemberID  // empty: nobody is answerable
+	Owner   MemberID  // empty: nobody is answerable, or it is not known who
+	Doubt   Doubt     // why what should name the owner does not
 	Exempt  Exemption // zero if there is none
 	Running Stage     // the stage of the user's rotation, if one runs
 }

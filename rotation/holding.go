@@ -2,10 +2,10 @@ package rotation
 
 // Holding is one IAM user, with who is answerable for it and its keys as they are now.
 type Holding struct {
-	User    UserRef
-	Owner   MemberID
-	Keys    []Key     // with last use; empty also if Err is set
-	Running *Rotation // nil if none runs
-	Exempt  Exemption
-	Err     error // why the keys could not be read: they are unknown then, not absent
+	User      UserRef
+	Ownership Ownership
+	Keys      []Key     // with last use; empty also if Err is set
+	Running   *Rotation // nil if none runs
+	Exempt    Exemption
+	Err       error // why the keys could not be read: they are unknown then, not absent
 }

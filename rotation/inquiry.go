@@ -73,11 +73,15 @@ func (e *Engine) HoldingOf(ctx context.Context, u UserRef) (Holding, error) {
 }
 
 func (e *Engine) holding(ctx context.Context, u User) Holding {
-	h := Holding{User: u.Ref, Owner: e.cfg.Owners.Of(u), Exempt: e.cfg.Exemptions[u.Ref]}
-	h.Keys, h.Err = e.keys(ctx, e.accounts[u.Ref.Account], u.Ref)
-	if p, err := e.Get(ctx, u.Ref.ID()); err == nil {
-		h.Running, _ = p.Running()
+	h := Holding{User: u.Ref, Exempt: e.cfg.Exemptions[u.Ref]}
+	p, err := e.Get(ctx, u.Ref.ID())
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		h.Ownership, h.Err = Ownership{Doubt: NotLookedUp, Err: err}, fmt.Errorf("read progress of %s: %w", u.Ref, err)
+		return h
 	}
+	h.Running, _ = p.Running()
+	h.Ownership = e.cfg.Owners.Of(ctx, u, p.Link)
+	h.Keys, h.Err = e.keys(ctx, e.accounts[u.Ref.Account], u.Ref)
 	return h
 }
 
@@ -132,7 +136,7 @@ func (e *Engine) userOfKey(ctx context.Context, u UserRef) Holding {
 	}
 	h, err := e.HoldingOf(ctx, u)
 	if err != nil {
-		return Holding{User: u, Err: err}
+		return Holding{User: u, Ownership: Ownership{Doubt: NotLookedUp, Err: err}, Err: err}
 	}
 	return h
 }

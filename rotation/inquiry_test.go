@@ -70,7 +70,7 @@ func TestEngine_Whois(t *testing.T) {
 				t.Errorf("in %q, %d unread, %v; want in %q, %d unread", w.Account, len(w.Unread), err, test.where, test.unread)
 			}
 			named := w.Account != "" && test.places[w.Account[0]-'0'].user != ""
-			if k, found := w.Found(); found != named || named && (w.Holding.Owner != owner || k.LastUse.State != rotation.NeverUsed) {
+			if k, found := w.Found(); found != named || named && (w.Holding.Ownership.Member != owner || k.LastUse.State != rotation.NeverUsed) {
 				t.Errorf("got %+v of %+v", k, w.Holding)
 			}
 		})

@@ -1,40 +1,151 @@
 package rotation
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
 
-// Owners finds the Member answerable for a User: by an explicit link, else by the user's tag, else nobody.
+// Owners finds the Member answerable for a User: by a link that an approver has made, else by one of the configuration, else by the user's
+// tag, else by an e-mail address, else nobody.
 type Owners struct {
-	Tag   string // the key of the IAM user tag that holds a Slack member id
-	Links map[UserRef]MemberID
+	Tag       string // the key of the IAM user tag that holds a Slack member id, of our own team or after its team's id
+	Links     map[UserRef]MemberID
+	Team      func() string // our own team's id; empty: not known yet. nil: a member id after a team's names nobody
+	MailTag   string        // the key of the tag that holds an e-mail address; empty: none does
+	MailNames bool          // a user's name may be an e-mail address
+	Mail      Mail          // needed if there are addresses
 }
 
-var memberID = regexp.MustCompile(`^[UW][A-Z0-9]{2,}$`)
+// Mail tells which addresses belong to which members.
+type Mail interface {
+	// MemberOf finds the active full member of our own team to whom an address belongs that they have confirmed. A doubt says why it names
+	// nobody; an error, that it is not known.
+	MemberOf(ctx context.Context, address string) (MemberID, Doubt, error)
+	// AddressOf is the address that such a member has confirmed; empty: there is none.
+	AddressOf(ctx context.Context, m MemberID) (string, error)
+}
 
-// Of returns the owner, or "" if nobody is. A tag that holds no Slack member id names nobody.
-func (o Owners) Of(u User) MemberID {
+// Link says who is answerable for a user, in place of anything else. It is made by an approver.
+type Link struct {
+	Owner MemberID
+	By    MemberID
+	At    time.Time
+}
+
+// Ownership is who is answerable for a user, and where that stands.
+type Ownership struct {
+	Member MemberID // empty: nobody, or it is not known who
+	From   Source
+	Link   Link   // for FromLink
+	Says   string // what the tag or the name says, for the other sources but FromConfig; nobody here chose the words
+	Doubt  Doubt  // why it names nobody, although it says something
+	Err    error  // for NotLookedUp
+}
+
+// Source is where it stands who is answerable for a user.
+type Source string
+
+// The sources, in the order in which they count.
+const (
+	FromNowhere Source = ""
+	FromLink    Source = "link"
+	FromConfig  Source = "configuration"
+	FromTag     Source = "tag"
+	FromMailTag Source = "mail-tag"
+	FromName    Source = "name"
+)
+
+// Doubt is why something that should name an owner does not.
+type Doubt string
+
+// The doubts. Of NotLookedUp it does not follow that there is no owner.
+const (
+	NoMemberID   Doubt = "no-member-id"   // it is no Slack member id
+	OtherTeam    Doubt = "other-team"     // it names a member of another workspace
+	NoSuchMember Doubt = "no-such-member" // nobody in the workspace has the address
+	NotFull      Doubt = "not-full"       // it is the address of a guest, a bot, or somebody deactivated
+	NotConfirmed Doubt = "not-confirmed"  // nobody has confirmed that the address is theirs
+	NotLookedUp  Doubt = "not-looked-up"
+)
+
+var (
+	tagPattern     = regexp.MustCompile(`^(?:(T[A-Z0-9]{2,})[/.])?([UW][A-Z0-9]{2,})$`)
+	addressPattern = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s.]+$`)
+)
+
+// Of finds the owner of u, to whom link was made; nil: nobody has made one.
+func (o Owners) Of(ctx context.Context, u User, link *Link) Ownership {
+	return o.of(u, link, func(address string) (MemberID, Doubt, error) { return o.Mail.MemberOf(ctx, address) })
+}
+
+// of is Of with another way to find out whose an address is.
+func (o Owners) of(u User, link *Link, whose func(address string) (MemberID, Doubt, error)) Ownership {
+	if link != nil {
+		return Ownership{Member: link.Owner, From: FromLink, Link: *link}
+	}
 	if m, ok := o.Links[u.Ref]; ok {
-		return m
+		return Ownership{Member: m, From: FromConfig}
 	}
-	if tag := u.Tags[o.Tag]; memberID.MatchString(tag) {
-		return MemberID(tag)
+	byTag := o.byTag(u.Tags[o.Tag])
+	if byTag.Member != "" || byTag.Doubt == NotLookedUp {
+		return byTag
 	}
-	return ""
+	by := Ownership{From: FromMailTag, Says: u.Tags[o.MailTag]}
+	if o.MailTag == "" || by.Says == "" {
+		by = Ownership{From: FromName, Says: u.Ref.Name}
+		if !o.MailNames || !addressPattern.MatchString(by.Says) {
+			return byTag
+		}
+	}
+	if by.Member, by.Doubt, by.Err = whose(by.Says); by.Err != nil {
+		by.Member, by.Doubt = "", NotLookedUp
+	}
+	return by
 }
 
-// directory remembers each account's users for a short while, since finding a Member's users means listing all.
+func (o Owners) byTag(value string) Ownership {
+	by := Ownership{From: FromTag, Says: value}
+	parts := tagPattern.FindStringSubmatch(value)
+	switch {
+	case value == "":
+		return Ownership{}
+	case parts == nil:
+		by.Doubt = NoMemberID
+	case parts[1] == "":
+		by.Member = MemberID(parts[2])
+	case o.Team == nil:
+		by.Doubt = OtherTeam
+	case o.Team() == "":
+		by.Doubt, by.Err = NotLookedUp, errors.New("our own team is not known yet")
+	case o.Team() != parts[1]:
+		by.Doubt = OtherTeam
+	default:
+		by.Member = MemberID(parts[2])
+	}
+	return by
+}
+
+// directory remembers each account's users, and all links, for a short while, since finding a Member's users means listing all.
 type directory struct {
 	mu    sync.Mutex
 	lists map[string]userList
+	links linkList
 }
 
 type userList struct {
 	users []User
+	at    time.Time
+}
+
+type linkList struct {
+	links map[string]Link // by the id of the user's document
 	at    time.Time
 }
 
@@ -65,33 +176,107 @@ func (e *Engine) users(ctx context.Context, a Account, maxAge time.Duration) ([]
 	return users, nil
 }
 
+// links lists what approvers have linked.
+func (e *Engine) links(ctx context.Context, maxAge time.Duration) (map[string]Link, error) {
+	e.people.mu.Lock()
+	list := e.people.links
+	e.people.mu.Unlock()
+	if age := e.now().Sub(list.at); list.links != nil && age >= 0 && age <= maxAge {
+		return list.links, nil
+	}
+	list = linkList{map[string]Link{}, e.now()}
+	err := e.Each(ctx, func(p Progress) error {
+		if p.Link != nil {
+			list.links[p.User.ID()] = *p.Link
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list links: %w", err)
+	}
+	e.people.mu.Lock()
+	defer e.people.mu.Unlock()
+	e.people.links = list
+	return list.links, nil
+}
+
+// forgetLinks has the links read again when they are needed next.
+func (e *Engine) forgetLinks() {
+	e.people.mu.Lock()
+	defer e.people.mu.Unlock()
+	e.people.links = linkList{}
+}
+
+// ownership finds the owner of a user by what is stored now.
+func (e *Engine) ownership(ctx context.Context, u User) (Ownership, error) {
+	p, err := e.Get(ctx, u.Ref.ID())
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Ownership{}, fmt.Errorf("read progress of %s: %w", u.Ref, err)
+	}
+	return e.cfg.Owners.Of(ctx, u, p.Link), nil
+}
+
 // Owned lists the users that m owns, in every account, with their keys as they are now. An account or user that cannot be read is a
-// Holding with its error.
+// Holding with its error; one without an account says that m's e-mail address cannot be.
 func (e *Engine) Owned(ctx context.Context, m MemberID) ([]Holding, error) {
 	var held []Holding
+	address, err := "", error(nil)
+	if o := e.cfg.Owners; o.MailTag != "" || o.MailNames {
+		if address, err = o.Mail.AddressOf(ctx, m); err != nil {
+			address, held = "", append(held, Holding{Err: err})
+		}
+	}
 	for _, a := range e.cfg.Accounts {
-		users, err := e.ownedIn(ctx, a, m)
+		users, err := e.ownedIn(ctx, a, m, address)
 		if err != nil {
 			held = append(held, Holding{User: UserRef{Account: a.ID}, Err: err})
 			continue
 		}
 		for _, u := range users {
-			held = append(held, e.holding(ctx, u))
+			if h := e.holding(ctx, u); h.Ownership.Member == m || h.Ownership.Unknown() {
+				held = append(held, h)
+			}
 		}
 	}
 	return held, ctx.Err()
 }
 
-func (e *Engine) ownedIn(ctx context.Context, a Account, m MemberID) ([]User, error) {
+// ownedIn finds m's users in one account: without asking whose each address is, since m's own is known.
+func (e *Engine) ownedIn(ctx context.Context, a Account, m MemberID, address string) ([]User, error) {
+	whose := func(of string) (MemberID, Doubt, error) {
+		if address != "" && strings.EqualFold(of, address) {
+			return m, "", nil
+		}
+		return "", NoSuchMember, nil
+	}
 	for _, age := range []time.Duration{fresh, staleMiss} {
 		users, err := e.users(ctx, a, age)
 		if err != nil {
 			return nil, err
 		}
-		owned := slices.DeleteFunc(slices.Clone(users), func(u User) bool { return e.cfg.Owners.Of(u) != m })
+		links, err := e.links(ctx, min(age, linksFresh))
+		if err != nil {
+			return nil, err
+		}
+		owned := slices.DeleteFunc(slices.Clone(users), func(u User) bool {
+			var link *Link
+			if l, ok := links[u.Ref.ID()]; ok {
+				link = &l
+			}
+			return e.cfg.Owners.of(u, link, whose).Member != m
+		})
 		if len(owned) > 0 {
 			return owned, nil
 		}
 	}
 	return nil, nil
 }
+
+// linksFresh is how old the links may be: another process may have stored one since.
+const linksFresh = time.Minute
+
+// Unknown tells whether it may have an owner who could not be looked up.
+func (o Ownership) Unknown() bool { return o.Doubt == NotLookedUp }
+
+// String names the owner in the trail.
+func (o Ownership) String() string { return cmp.Or(string(o.Member), "nobody") }

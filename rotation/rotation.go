@@ -227,6 +227,7 @@ func ParseRef(s string) (Ref, error) {
 type Progress struct {
 	User     UserRef
 	Rev      uint64 // the store's version; 0 for a document not yet stored
+	Link     *Link  // who is answerable for the user, if an approver has said so
 	Count    int    // rotations begun so far
 	Rotation *Rotation
 	Past     []Rotation // ended ones, newest last, at most keepPast

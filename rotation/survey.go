@@ -84,8 +84,14 @@ func (e *Engine) surveyUser(ctx context.Context, a Account, u User) ([]Finding, 
 		return nil, fmt.Errorf("read progress of %s: %w", u.Ref, err)
 	}
 	found := slices.DeleteFunc(e.cfg.Policy.Findings(u.Ref, keys, e.now()), p.expects)
+	var owns Ownership
+	if len(found) > 0 {
+		if owns = e.cfg.Owners.Of(ctx, u, p.Link); owns.Err != nil {
+			e.log.Warn("look up an owner", "user", u.Ref.String(), "from", owns.From, "err", owns.Err)
+		}
+	}
 	for i := range found {
-		found[i].Owner = e.cfg.Owners.Of(u)
+		found[i].Owner, found[i].Doubt = owns.Member, owns.Doubt
 		if x := e.cfg.Exemptions[u.Ref]; x.Holds(e.now()) {
 			found[i].Exempt = x
 		}

@@ -7,6 +7,7 @@ func fromProgress(p rotation.Progress) progressRecord {
 		Schema:  progressSchema,
 		Rev:     p.Rev,
 		User:    userRecord(p.User),
+		Link:    fromLink(p.Link),
 		Count:   p.Count,
 		Past:    each(p.Past, fromRotation),
 		Notices: each(p.Notices, fromNotice),
@@ -31,6 +32,7 @@ func (r progressRecord) progress() rotation.Progress {
 	p := rotation.Progress{
 		User:    rotation.UserRef(r.User),
 		Rev:     r.Rev,
+		Link:    (*rotation.Link)(r.Link),
 		Count:   r.Count,
 		Past:    each(r.Past, rotationRecord.rotation),
 		Notices: each(r.Notices, func(n noticeRecord) rotation.Notice { return rotation.Notice(n) }),
@@ -200,6 +202,15 @@ func fromDecision(d rotation.Decision) decisionRecord {
 	r := decisionRecord(d)
 	r.At = r.At.UTC()
 	return r
+}
+
+func fromLink(l *rotation.Link) *linkRecord {
+	if l == nil {
+		return nil
+	}
+	r := linkRecord(*l)
+	r.At = r.At.UTC()
+	return &r
 }
 
 func fromReminder(x rotation.Reminder) reminderRecord {

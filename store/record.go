@@ -26,6 +26,7 @@ type (
 		Schema   int                   `json:"schema"`
 		Rev      uint64                `json:"rev"`
 		User     userRecord            `json:"user"`
+		Link     *linkRecord           `json:"link,omitempty"`
 		Count    int                   `json:"count,omitzero"`
 		Rotation *rotationRecord       `json:"rotation,omitempty"`
 		Past     []rotationRecord      `json:"past,omitempty"`
@@ -65,6 +66,12 @@ type (
 		Handover  handoverRecord    `json:"handover,omitzero"`
 		Disowned  time.Time         `json:"disowned,omitzero"`
 		Stale     []handoverRecord  `json:"stale,omitempty"`
+	}
+
+	linkRecord struct {
+		Owner rotation.MemberID `json:"owner"`
+		By    rotation.MemberID `json:"by,omitzero"`
+		At    time.Time         `json:"at,omitzero"`
 	}
 
 	userRecord struct {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/keyturner/keyturner/bot/slacksim"
@@ -33,6 +34,8 @@ slack:
   oncall: [` + dave + `]
 accounts:
   - {id: "` + accountID + `", name: acme-production}
+owners:
+  email_tag: owner-email
 exemptions:
   - {user: ` + accountID + `/backup-agent, reason: "The vendor's appliance takes no second key until its May release.", until: %s}
 `
@@ -65,13 +68,13 @@ type seededKey struct {
 	inactive  bool
 }
 
-// seed shows every finding at least once. application is what runs as the user.
+// seed shows every finding at least once, and an owner who is named by an e-mail address. application is what runs as the user.
 var seed = []struct {
 	name, owner, application string
 	keys                     []seededKey
 }{
 	{"ci-deploy", ana, "build server", []seededKey{{age: 91 * day, used: 2 * time.Hour, service: "s3"}}},
-	{"ana-laptop", ana, "command line of Ana", []seededKey{{age: 12 * day, used: 2 * time.Hour, service: "ec2"}}},
+	{"ana-laptop", "ana@example.com", "command line of Ana", []seededKey{{age: 12 * day, used: 2 * time.Hour, service: "ec2"}}},
 	{"data-import", ana, "", []seededKey{{age: 60 * day}}},
 	{"web-frontend", ana, "web shop", []seededKey{{age: 200 * day, used: 3 * time.Hour, service: "s3"}, {age: 20 * day, used: time.Hour, service: "s3"}}},
 	{"reporting", ben, "monthly reports", []seededKey{{age: 75 * day, used: 26 * time.Hour, service: "athena"}}},
@@ -88,7 +91,10 @@ func seedAWS(s *iamsim.Sim, now time.Time) *iamsim.Account {
 	a := s.AddAccount(accountID, "acme-production")
 	for _, u := range seed {
 		tags := map[string]string{"team": "platform"}
-		if u.owner != "" {
+		switch {
+		case strings.Contains(u.owner, "@"):
+			tags["owner-email"] = u.owner
+		case u.owner != "":
 			tags["slack-user-id"] = u.owner
 		}
 		oldest := u.keys[0].age

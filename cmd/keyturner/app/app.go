@@ -116,7 +116,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 		Terms: rotation.Terms{
 			Quiet: cfg.Policy.Quiet, Grace: cfg.Policy.Grace, Expires: cfg.Policy.ApprovalExpires, Visible: cfg.Policy.SecretVisible,
 		},
-		Owners:     owners(cfg.Owners),
+		Owners:     owners(cfg.Owners, people),
 		Approvers:  people.Approvers,
 		Exemptions: exemptions(cfg.Exemptions),
 		Now:        o.Now,
@@ -182,14 +182,16 @@ func members(ids []string) []rotation.MemberID {
 	return ms
 }
 
-func owners(o Owners) rotation.Owners {
+func owners(o Owners, people *bot.People) rotation.Owners {
 	links := map[rotation.UserRef]rotation.MemberID{}
 	for name, m := range o.Links {
 		if u, err := rotation.ParseUserRef(name); err == nil {
 			links[u] = rotation.MemberID(m)
 		}
 	}
-	return rotation.Owners{Tag: o.Tag, Links: links}
+	return rotation.Owners{
+		Tag: o.Tag, Links: links, Team: people.Team, MailTag: o.EmailTag, MailNames: o.EmailNames, Mail: people,
+	}
 }
 
 func exemptions(xs map[string]Exemption) map[rotation.UserRef]rotation.Exemption {

@@ -73,10 +73,16 @@ type Account struct {
 	ExternalID string
 }
 
-// Owners says how the owner of an IAM user is found: a link first, then the tag.
+// Owners says how the owner of an IAM user is found: a link that an approver has made first, then one of the file, then the tag, then an
+// e-mail address.
 type Owners struct {
-	// Tag is the IAM user tag whose value is the owner's Slack member id. Default "slack-user-id".
+	// Tag is the IAM user tag whose value is the owner's Slack member id, alone or after the workspace's id and a slash or a dot. Default
+	// "slack-user-id".
 	Tag string
+	// EmailTag is the IAM user tag whose value is the owner's e-mail address. Default none. Not Tag.
+	EmailTag string
+	// EmailNames says that an IAM user's name may be the owner's e-mail address. Default false.
+	EmailNames bool
 	// Links maps "account/user" to the owner's member id. Never nil.
 	Links map[string]string
 }

@@ -226,12 +226,20 @@ func (in *reader) owners(root section, cfg *Config) {
 		return
 	}
 	if _, ok := s.values["tag"]; ok {
-		const example = "the name of an IAM user tag, as in slack-user-id"
-		tag, at, ok := s.text("tag", example, true)
-		if ok && (!tagKey.MatchString(tag) || strings.HasPrefix(strings.ToLower(tag), "aws:")) {
-			in.fail(at, "tag is not a name that IAM allows", example)
+		cfg.Owners.Tag = in.tag(s, "tag", "slack-user-id")
+	}
+	if _, ok := s.values["email_tag"]; ok {
+		cfg.Owners.EmailTag = in.tag(s, "email_tag", "owner-email")
+		if strings.EqualFold(cfg.Owners.EmailTag, cfg.Owners.Tag) {
+			in.fail(s.position("email_tag"), "email_tag is the tag that holds a member's id", "the name of another one")
 		}
-		cfg.Owners.Tag = tag
+	}
+	if _, ok := s.values["email_names"]; ok {
+		names, at, ok := s.text("email_names", "true or false", true)
+		if ok && names != "true" && names != "false" {
+			in.fail(at, "email_names is neither true nor false", "true or false")
+		}
+		cfg.Owners.EmailNames = names == "true"
 	}
 	links, ok := s.value("links")
 	if !ok {
@@ -246,6 +254,16 @@ func (in *reader) owners(root section, cfg *Config) {
 		}
 		cfg.Owners.Links[name] = member
 	})
+}
+
+// tag reads the name of an IAM user tag.
+func (in *reader) tag(s section, field, as string) string {
+	example := "the name of an IAM user tag, as in " + as
+	tag, at, ok := s.text(field, example, true)
+	if ok && (!tagKey.MatchString(tag) || strings.HasPrefix(strings.ToLower(tag), "aws:")) {
+		in.fail(at, field+" is not a name that IAM allows", example)
+	}
+	return tag
 }
 
 // user checks "account/user": that it has this form, names a listed account, and is not in seen. IAM does not tell names apart

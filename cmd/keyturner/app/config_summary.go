@@ -35,7 +35,7 @@ func (c Config) Summary(w io.Writer) error {
 	if len(c.Slack.Oncall) > 0 {
 		fmt.Fprintf(&b, "on-call    %s\n", strings.Join(c.Slack.Oncall, ", "))
 	}
-	fmt.Fprintf(&b, "owners     %d by link, the others by the tag %s\n", len(c.Owners.Links), c.Owners.Tag)
+	fmt.Fprintf(&b, "owners     %d by link, the others by the tag %s%s\n", len(c.Owners.Links), c.Owners.Tag, c.Owners.byEmail())
 	for _, user := range slices.Sorted(maps.Keys(c.Exemptions)) {
 		e := c.Exemptions[user]
 		fmt.Fprintf(&b, "exempt     %s until the end of %s: %s\n", user, e.Until.Add(-1).Format(time.DateOnly), e.Reason)
@@ -45,6 +45,19 @@ func (c Config) Summary(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// byEmail tells which e-mail addresses name owners.
+func (o Owners) byEmail() string {
+	switch {
+	case o.EmailTag != "" && o.EmailNames:
+		return ", then by the e-mail address in the tag " + o.EmailTag + " or in the user's name"
+	case o.EmailTag != "":
+		return ", then by the e-mail address in the tag " + o.EmailTag
+	case o.EmailNames:
+		return ", then by the e-mail address that is the user's name"
+	}
+	return ""
 }
 
 // next is the next two times of s.

@@ -20,6 +20,7 @@ var slackMethods = map[string]string{
 	"GetConversationInfoContext":    "slack conversations.info",
 	"GetConversationHistoryContext": "slack conversations.history",
 	"GetUserInfoContext":            "slack users.info",
+	"GetUserByEmailContext":         "slack users.lookupByEmail",
 	"OpenViewContext":               "slack views.open",
 	"UpdateViewContext":             "slack views.update",
 	"PublishViewContext":            "slack views.publish",

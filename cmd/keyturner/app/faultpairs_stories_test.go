@@ -45,6 +45,7 @@ var plots = []plot{
 	{"a lost creation", shape{replicas: 1, users: hasDeploy}, playLostCreation},
 	{"lost messages", shape{replicas: 1, users: hasReports}, playLostMessages},
 	{"few rights", shape{replicas: 1, users: hasDeploy}, playFewRights},
+	{"an address names the owner", shape{replicas: 1, users: hasDeploy, mail: true}, playMail},
 	{"words", shape{replicas: 1, users: hasDeploy}, playWords},
 	{"two replicas", shape{replicas: 2, users: hasDeploy, lag: time.Second}, playTwoReplicas},
 }
@@ -198,10 +199,20 @@ func playWithdraw(p *play) {
 	p.scene("the owner asks by the form", func() { p.asks(olivia, ciDeploy, rotation.Replace) })
 	p.scene("the owner withdraws", func() { p.decide(olivia, "cancel", ciDeploy, rotation.Cancelled) })
 	p.scene("the owner asks again", func() { p.asks(olivia, ciDeploy, rotation.Replace) })
+	p.scene("the owner reminds the approvers", func() {
+		p.leap(61 * time.Minute)
+		p.until(func() bool { return p.reminders(ciDeploy) == 1 }, func() { p.people.command(olivia, "remind") })
+	})
 	p.scene("nobody decides", func() {
 		p.leap(expires + time.Minute)
 		p.until(p.at(ciDeploy, 2, rotation.Lapsed), func() {})
 	})
+}
+
+// reminders counts those of a user's latest ask.
+func (p *play) reminders(user rotation.UserRef) int {
+	asks := p.rotation(user).Asks
+	return len(asks[len(asks)-1].Reminders)
 }
 
 // clicksInVain has somebody click who may not, until they are told so.
@@ -377,6 +388,13 @@ func playFewRights(p *play) {
 	}
 	p.startsAs("the bot starts with few rights")
 	p.scene("the owner asks by the form", func() { p.asks(olivia, ciDeploy, rotation.Replace) })
+	p.scene("the owner withdraws", func() { p.decide(olivia, "cancel", ciDeploy, rotation.Cancelled) })
+}
+
+func playMail(p *play) {
+	p.startsAs("the bot starts where addresses name owners")
+	p.pass(2 * time.Minute) // what was looked up for the scan is forgotten
+	p.scene("the owner asks whom an address names", func() { p.asks(olivia, ciDeploy, rotation.Replace) })
 	p.scene("the owner withdraws", func() { p.decide(olivia, "cancel", ciDeploy, rotation.Cancelled) })
 }
 

@@ -248,7 +248,9 @@ func asFile(cfg Config) string {
 		line("  ", "role", a.Role)
 		line("  ", "external_id", a.ExternalID)
 	}
-	fmt.Fprintf(&b, "owners:\n  tag: %s\n  links:\n", quoted(cfg.Owners.Tag))
+	fmt.Fprintf(&b, "owners:\n  tag: %s\n  email_names: %v\n", quoted(cfg.Owners.Tag), cfg.Owners.EmailNames)
+	line("  ", "email_tag", cfg.Owners.EmailTag)
+	b.WriteString("  links:\n")
 	for _, user := range slices.Sorted(maps.Keys(cfg.Owners.Links)) {
 		line("    ", quoted(user), cfg.Owners.Links[user])
 	}

@@ -79,6 +79,7 @@ type shape struct {
 	lag      time.Duration // of the store's indexes
 	useLag   time.Duration // of last-used data
 	eventLag time.Duration // of CloudTrail
+	mail     bool          // owners are named by their e-mail addresses
 	users    uint          // bits: which users of the seed there are; 0: all
 	seed     uint64        // of which socket an envelope takes
 }
@@ -149,7 +150,7 @@ func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.offset.L
 func (w *world) seedSlack() {
 	for _, id := range everybody {
 		w.slack.AddMember(slacksim.Member{
-			ID: id, Name: nick(id), Restricted: id == guest, Deleted: id == former, Stranger: id == stranger,
+			ID: id, Name: nick(id), Email: address(id), Restricted: id == guest, Deleted: id == former, Stranger: id == stranger,
 		})
 	}
 	for id, name := range map[string]string{approvals: "key-approvals", onCall: "on-call"} {
@@ -157,12 +158,17 @@ func (w *world) seedSlack() {
 	}
 }
 
+func address(member string) string { return nick(member) + "@example.com" }
+
 func (w *world) seedAWS() {
 	w.accounts[prod], w.accounts[data] = w.aws.AddAccount(prod, "acme-prod"), w.aws.AddAccount(data, "acme-data")
 	for _, u := range w.seeds {
 		account := w.accounts[u.account]
 		tags := map[string]string{}
-		if u.owner != "" {
+		switch {
+		case w.shape.mail && u.owner != "":
+			tags["owner-email"] = address(u.owner)
+		case u.owner != "":
 			tags["slack-user-id"] = u.owner
 		}
 		account.AddUser(iamsim.User{Name: u.name, Created: w.now().Add(-500 * day), Tags: tags})
@@ -189,6 +195,9 @@ func (w *world) configure() {
 		{ID: data, Name: "acme-data", Role: w.accounts[data].AddRole("keyturner", "k-1"), ExternalID: "k-1"},
 	}
 	cfg.Policy.Quiet, cfg.Policy.Grace, cfg.Policy.ApprovalExpires, cfg.Policy.SecretVisible = quiet, grace, expires, visible
+	if w.shape.mail {
+		cfg.Owners.EmailTag = "owner-email"
+	}
 	w.config = cfg
 	id, secret := w.accounts[prod].Principal("keyturner")
 	w.cloud = aws.Config{Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider(id, secret, "")}

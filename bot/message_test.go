@@ -131,6 +131,32 @@ func TestDisownedMessage(t *testing.T) {
 	golden(t, "disowned.golden.txt", []byte(texts.String()))
 }
 
+func TestOpenedMessage(t *testing.T) {
+	var texts strings.Builder
+	all := tales(t)
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		r := all[name].r
+		ready := name == "replace/switching-open"
+		if _, ok := opened(testView(), r, false); ok != ready {
+			t.Errorf("%s: a new message: %v, want %v", name, ok, ready)
+		}
+		m, ok := opened(testView(), r, true)
+		if !ok {
+			continue
+		}
+		var want []string
+		if ready {
+			want = []string{"confirm " + r.Ref().String()}
+		}
+		if diff := cmp.Diff(want, clicksOn(m)); diff != "" {
+			t.Errorf("%s: buttons (-want +got):\n%s", name, diff)
+		}
+		goldenMessage(t, "opened/"+name, m)
+		fmt.Fprintf(&texts, "--- %s\n%s\n\n", name, m.Text)
+	}
+	golden(t, "opened.golden.txt", []byte(texts.String()))
+}
+
 func TestWarningMessage(t *testing.T) {
 	created := monday.Add(-75 * 24 * time.Hour)
 	var texts strings.Builder

@@ -226,7 +226,7 @@ func advice(r rotation.Rotation) []string {
 	case rotation.Creating, rotation.Delivering:
 		return []string{"You need not do anything now. The secret comes in a message of its own."}
 	case rotation.Switching:
-		return slices.DeleteFunc([]string{aboutSecret(r), whatToDo(r), mailHint(r), otherWays(r)}, func(s string) bool { return s == "" })
+		return slices.DeleteFunc([]string{aboutSecret(r), whatToDo(r), missing(r), mailHint(r), otherWays(r)}, func(s string) bool { return s == "" })
 	case rotation.Freezing:
 		return []string{"You need not do anything now. On-call has been told. If somebody else uses your Slack account, end its sessions in Slack and change your password."}
 	case rotation.Confirmed:

@@ -40,6 +40,10 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 				add(r, which, string(r.Owner), m)
 			}
 		}
+		which := "open" + strconv.Itoa(r.Proof.Opened)
+		if m, ok := opened(b.view, r, p.Posts[r.ID+"/"+which].Known()); ok {
+			add(r, which, string(r.Owner), m)
+		}
 		for _, ask := range r.Asks {
 			add(r, "ask"+strconv.Itoa(ask.Turn), b.cfg.Approvals, approvalCard(b.view, r, ask))
 			for i, x := range ask.Reminders {
@@ -502,4 +506,4 @@ func (b *Bot) repair(ctx context.Context, ref rotation.Ref, channel, ts, which s
 }
 
 // markPattern is what mark writes into buttons.
-var markPattern = regexp.MustCompile(`^(owner|alarm|disowned|(ask|receipt)[0-9]{1,6})$`)
+var markPattern = regexp.MustCompile(`^(owner|alarm|disowned|(ask|receipt|open)[0-9]{1,6})$`)

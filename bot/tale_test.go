@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -183,6 +184,28 @@ func suspect(tl *tale) *tale {
 	return tl.engine(rotation.Fail, rotation.Failure{Class: rotation.ClassSuspect, Key: newKey})
 }
 
+// looks has the engine find that something is missing, or nothing.
+func (tl *tale) looks(codes ...rotation.BlockCode) *tale {
+	tl.now = tl.now.Add(2 * time.Hour)
+	return tl.with(func(r *rotation.Rotation) {
+		p := rotation.Proof{At: tl.now, Opened: r.Proof.Opened}
+		for _, c := range codes {
+			b := rotation.Block{Code: c, Key: tl.evidence().Keys[1]}
+			if strings.HasPrefix(string(c), "old") {
+				b.Key = tl.evidence().Keys[0]
+			}
+			if c == rotation.OldUsed || c == rotation.OldTooYoung {
+				b.Again = tl.now.Add(20 * time.Hour)
+			}
+			p.Missing, p.Again = append(p.Missing, b), tl.now.Add(time.Hour)
+		}
+		if len(codes) == 0 {
+			p.Opened++
+		}
+		r.Proof = p
+	})
+}
+
 func (tl *tale) retries(n int) *tale {
 	return tl.with(func(r *rotation.Rotation) {
 		r.Retry = rotation.Retry{Attempts: n, At: tl.now.Add(time.Minute), Last: "internal words"}
@@ -222,6 +245,12 @@ func tales(t *testing.T) map[string]*tale {
 		"replace/switching":             fresh(),
 		"replace/switching-received":    fresh().with(receipt),
 		"replace/switching-not-stored":  fresh().with(func(r *rotation.Rotation) { r.Handover.Gone = true }),
+		"replace/switching-shut":        fresh().looks(rotation.NewNeverUsed, rotation.OldUsed),
+		"replace/switching-unread":      fresh().looks(rotation.NewUnknown, rotation.OldUnknown),
+		"replace/switching-young":       fresh().looks(rotation.OldTooYoung),
+		"replace/switching-open":        fresh().with(receipt).looks(),
+		"replace/switching-shut-again":  fresh().with(receipt).looks().looks(rotation.OldUsed),
+		"replace/confirmed-after-open":  fresh().with(receipt).looks().toConfirmed(),
 		"replace/discarding-reissue":    fresh().by(owner, rotation.Reissue),
 		"replace/creating-reissue":      fresh().by(owner, rotation.Reissue).works(),
 		"replace/discarding-abandon":    fresh().by(owner, rotation.Abandon),

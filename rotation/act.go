@@ -234,7 +234,8 @@ func (r Rotation) check(ev Event) (Move, error) {
 }
 
 // followUp makes the move that a shut gate itself calls for, and tells whether there is one: a person is asked if somebody else
-// changed the keys; an approver is asked again if the evidence changed and holds; the owner is back at switching if it does not.
+// changed the keys; an approver is asked again if the evidence changed and holds; the owner is back at switching if it does not. What an
+// owner's confirmation lacks moves nothing, and is kept.
 func (e *Engine) followUp(p *Progress, cur *Rotation, ev Event, stepErr error) bool {
 	refusal, ok := errors.AsType[*Refusal](stepErr)
 	if !ok || refusal.Code != Blocked && refusal.Code != UserGone {
@@ -253,10 +254,15 @@ func (e *Engine) followUp(p *Progress, cur *Rotation, ev Event, stepErr error) b
 		next.On, next.Failure = Fail, changed(first)
 	case first.Code == NotAsShown:
 		next.On = Renew
+	case ev.On == Confirm && cur.Stage == Switching: // what is missing is kept, and looked at again
 	case ev.On == Approve && !unknown(refusal.Blocks):
 		next.On, next.Failure = Refute, changed(first)
 	default:
 		return false
+	}
+	if next.On == "" {
+		cur.Proof, p.Owed = cur.Proof.found(refusal.Blocks, ev.At), true
+		return true
 	}
 	if _, ok := cur.find(next.On); !ok {
 		return false

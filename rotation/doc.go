@@ -31,6 +31,9 @@
 // avail, or to a suspect key. What exists once for all processes, the messages and the schedules, is one process's at a time (Lead).
 // No clock is compared with another machine's.
 //
+// While an owner moves their applications the engine looks at the gate by itself, when time can have opened it, and keeps what is missing
+// (Proof), so that nobody has to click to find out. A look moves nothing, unless it finds that somebody else has acted.
+//
 // A key that is made inactive needs a decision, with one exception beside those of reactivating and of revoking what nobody has used: the
 // new key, which this rotation made, when its owner says "Not me". Only that key is touched, and the old one works. Whether it is then
 // deleted, used or not, is an approver's decision.

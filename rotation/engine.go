@@ -239,6 +239,9 @@ func (p Progress) next() time.Time {
 		case !r.Deadline.IsZero():
 			sooner(later(r.Deadline, r.Retry.At))
 		}
+		if r.Stage == Switching && !r.Proof.Again.IsZero() {
+			sooner(later(r.Proof.Again, r.Retry.At))
+		}
 	}
 	for _, r := range p.All() {
 		for _, h := range r.Handovers() {
@@ -268,7 +271,7 @@ func (p Progress) due(now time.Time) (Rotation, bool) {
 		return Rotation{}, false
 	}
 	elapsed := !r.Deadline.IsZero() && !now.Before(r.Deadline)
-	return *r, r.Stage.Working() || elapsed
+	return *r, r.Stage.Working() || elapsed || r.looks(now)
 }
 
 func (p Progress) handoverDue(now time.Time) bool {
@@ -319,6 +322,12 @@ func (e *Engine) advanceOnce(ctx context.Context, scanned Rotation, taken bool) 
 			}
 			return r, false
 		}
+	}
+	if !r.Stage.Working() && (r.Deadline.IsZero() || e.now().Before(r.Deadline)) {
+		if _, err := e.lookByItself(step, r); err != nil {
+			e.log.Warn("look by itself", "rotation", r.ID, "err", err)
+		}
+		return r, false
 	}
 	ev, err := e.happen(step, r)
 	if err != nil {

@@ -60,6 +60,7 @@ type Rotation struct {
 	Failure  Failure // why the rotation is stuck, or was before it was closed, or what refuted the evidence
 	Lost     Failure // why a secret did not reach its owner, while its key is being revoked
 	Handover Handover
+	Proof    Proof      // what is missing for the owner to confirm, by the engine's own looks
 	Disowned time.Time  // when the owner said that they did not ask for the new key; zero: they have not
 	Stale    []Handover // earlier messages with secrets of revoked keys, which are to be deleted still
 }

@@ -96,6 +96,7 @@ func (r Rotation) startReplace(key Key, e Evidence) (Rotation, error) {
 	r.Kind, r.Stage = Adopt, Switching
 	r.New = e.Keys[1].ID
 	r.Deadline = r.deadline()
+	r.Proof.Again = r.Since.Add(firstLook)
 	return r, nil
 }
 

@@ -119,6 +119,10 @@ func (r Rotation) apply(m Move, ev Event) Rotation {
 		r.Intent = nil // one that is open outlives a stop: what the lost answer brought is still to be found out
 	}
 	r.Deadline = r.deadline()
+	r.Proof = Proof{Opened: r.Proof.Opened}
+	if m.To == Switching {
+		r.Proof.Again = ev.At.Add(firstLook)
+	}
 	if m.To.asks() {
 		r.Asks = append(r.Asks, Ask{Stage: m.To, Turn: r.Turn, At: ev.At, Evidence: ev.Evidence, Stuck: r.failureIfStuck()})
 		r.forgetAsks(keepAsks)

@@ -81,6 +81,7 @@ func fromRotation(r rotation.Rotation) rotationRecord {
 		Failure:   failureRecord(r.Failure),
 		Lost:      failureRecord(r.Lost),
 		Handover:  fromHandover(r.Handover),
+		Proof:     fromProof(r.Proof),
 		Disowned:  r.Disowned.UTC(),
 		Stale:     each(r.Stale, fromHandover),
 	}
@@ -114,9 +115,26 @@ func (r rotationRecord) rotation() rotation.Rotation {
 		Failure:   rotation.Failure(r.Failure),
 		Lost:      rotation.Failure(r.Lost),
 		Handover:  r.Handover.handover(),
+		Proof:     r.Proof.proof(),
 		Disowned:  r.Disowned,
 		Stale:     each(r.Stale, handoverRecord.handover),
 	}
+}
+
+func fromProof(p rotation.Proof) proofRecord {
+	return proofRecord{At: p.At.UTC(), Again: p.Again.UTC(), Missing: each(p.Missing, fromBlock), Opened: p.Opened}
+}
+
+func (r proofRecord) proof() rotation.Proof {
+	return rotation.Proof{At: r.At, Again: r.Again, Missing: each(r.Missing, blockRecord.block), Opened: r.Opened}
+}
+
+func fromBlock(b rotation.Block) blockRecord {
+	return blockRecord{Code: b.Code, Key: fromKey(b.Key), Again: b.Again.UTC()}
+}
+
+func (r blockRecord) block() rotation.Block {
+	return rotation.Block{Code: r.Code, Key: r.Key.key(), Again: r.Again}
 }
 
 func fromAsk(a rotation.Ask) askRecord {

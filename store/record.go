@@ -64,6 +64,7 @@ type (
 		Failure   failureRecord     `json:"failure,omitzero"`
 		Lost      failureRecord     `json:"lost,omitzero"`
 		Handover  handoverRecord    `json:"handover,omitzero"`
+		Proof     proofRecord       `json:"proof,omitzero"`
 		Disowned  time.Time         `json:"disowned,omitzero"`
 		Stale     []handoverRecord  `json:"stale,omitempty"`
 	}
@@ -147,6 +148,19 @@ type (
 		Block rotation.BlockCode `json:"block,omitzero"`
 		Text  string             `json:"text,omitzero"`
 		Key   rotation.KeyID     `json:"key,omitzero"`
+	}
+
+	proofRecord struct {
+		At      time.Time     `json:"at,omitzero"`
+		Again   time.Time     `json:"again,omitzero"`
+		Missing []blockRecord `json:"missing,omitempty"`
+		Opened  int           `json:"opened,omitzero"`
+	}
+
+	blockRecord struct {
+		Code  rotation.BlockCode `json:"code"`
+		Key   keyRecord          `json:"key,omitzero"`
+		Again time.Time          `json:"again,omitzero"`
 	}
 
 	handoverRecord struct {

@@ -19,6 +19,38 @@ func (s *story) gone(member, ts string) {
 	s.must(err)
 }
 
+// Ana never has to guess: her card tells what is missing, and when nothing is any more she gets one new message.
+func TestStory_TheGateOpensByItself(t *testing.T) {
+	t.Parallel()
+	s := begin(t)
+	old, fresh := s.switching("ci-deploy")
+	s.see(ana, dm, "Key rotation for ci-deploy", "Keyturner looks by itself from")
+	s.w.skip(3 * time.Hour)
+	s.see(ana, dm, "Key rotation for ci-deploy", "Still missing", "AWS has no use of the new key")
+
+	s.use(fresh.ID)
+	s.use(old.ID)
+	s.click(ana, dm, "confirm", "Key rotation for ci-deploy")
+	s.told(ana, dm, "is still in use")
+	s.see(ana, dm, "Key rotation for ci-deploy", "Still missing", "is still in use", "Keyturner looks again on")
+	for range 5 {
+		s.w.skip(6 * time.Hour)
+	}
+	opened := s.see(ana, dm, "You can confirm now", fresh.ID[len(fresh.ID)-4:])
+	s.see(ana, dm, "Steps:", "Nothing is missing any more")
+	s.click(ana, dm, "confirm", "You can confirm now")
+	after := s.see(ana, dm, "The rotation has gone on since")
+	if after.TS != opened.TS {
+		t.Error("another message tells that the rotation has gone on")
+	}
+	s.offer(carol, "key-approvals", "approve", "Deactivate the old key of ci-deploy")
+	for _, op := range []string{"UpdateAccessKey", "DeleteAccessKey"} {
+		if n := s.changes(op); n != 0 {
+			t.Errorf("looking has called %s %d times", op, n)
+		}
+	}
+}
+
 // Somebody who is on call asks for a key in Ana's name, and she never wanted it. The key has been used by then.
 func TestStory_NotMe(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -226,6 +227,17 @@ func (p *play) closeAll(member string) {
 func (p *play) moves(user rotation.UserRef) {
 	p.move(user, string(p.rotation(user).New))
 	p.leap(quiet + time.Minute)
+	p.opens(user)
+}
+
+// opens waits until the owner is told that they can confirm.
+func (p *play) opens(user rotation.UserRef) {
+	p.t.Helper()
+	p.until(func() bool {
+		doc, _ := p.kept.progress(user.ID())
+		proof := doc.Rotation.Proof
+		return proof.Open() && doc.Posts[fmt.Sprintf("%s/open%d", doc.Rotation.ID, proof.Opened)].Known()
+	}, func() { p.leap(time.Hour) })
 }
 
 // has tells whether the owner has the secret of the rotation's new key.

@@ -146,6 +146,7 @@ func playReactivate(p *play) {
 	p.scene("the owner takes the key back", func() { p.decide(oscar, "reactivate", backup, rotation.Switching) })
 	p.scene("the owner confirms again", func() {
 		p.leap(quiet + time.Minute)
+		p.opens(backup)
 		p.decide(oscar, "confirm", backup, rotation.Confirmed)
 	})
 	p.scene("the deactivation is approved again", func() { p.decide(alice, "approve", backup, rotation.Grace) })

@@ -100,7 +100,7 @@ func TestProof_ARefusedConfirmationIsKept(t *testing.T) {
 		if !slices.Equal(missing(got.Proof), []rotation.BlockCode{rotation.OldUsed}) || got.Turn != r.Turn {
 			t.Errorf("after the refusal: %+v at turn %d, want %d", got.Proof, got.Turn, r.Turn)
 		}
-		if in := got.Proof.Again.Sub(time.Now()); in < terms.Quiet-time.Minute || in > terms.Quiet {
+		if in := time.Until(got.Proof.Again); in < terms.Quiet-time.Minute || in > terms.Quiet {
 			t.Errorf("it looks again in %s, want when the old key has been quiet", in)
 		}
 		passes(terms.Quiet + time.Minute)

@@ -23,7 +23,7 @@ const (
 // ranked is every move that people make, in the order in which buttons show them. Which ones are offered is the lifecycle's to say.
 var ranked = []rotation.On{
 	rotation.Approve, rotation.Deny, rotation.Confirm, rotation.Revoke, rotation.Keep, rotation.TryAgain, rotation.Reactivate,
-	rotation.Reissue, rotation.Abandon, rotation.Cancel, rotation.Disown, rotation.Close,
+	rotation.Overrule, rotation.Reissue, rotation.Abandon, rotation.Cancel, rotation.Disown, rotation.Close,
 }
 
 // maxVisible is how many buttons stand in a row; the others are in the overflow menu.
@@ -118,6 +118,8 @@ func label(r rotation.Rotation, on rotation.On) string {
 		return "Reactivate the old key"
 	case rotation.Disown:
 		return "Not me"
+	case rotation.Overrule:
+		return "Overrule what is missing"
 	case rotation.Revoke:
 		return "Revoke " + r.Failure.Key.Short()
 	case rotation.Keep:
@@ -138,6 +140,8 @@ func cancelLabel(r rotation.Rotation) string {
 		return "Keep the key"
 	case r.Stage == rotation.Grace || r.Stage == rotation.Expiring:
 		return "Keep the inactive key"
+	case r.Stage == rotation.Confirmed && isOverruled(r):
+		return "I still need the old key"
 	case r.Stage == rotation.Confirmed:
 		return "Take my confirmation back"
 	}
@@ -152,7 +156,7 @@ func (v view) dialog(r rotation.Rotation, on rotation.On) *slack.ConfirmationBlo
 	switch {
 	case on == rotation.Approve && r.Stage == rotation.Confirmed:
 		return confirmation("Deactivate "+before+"?", sentences(
-			before+whose, "Last used: "+plainUse(shownOld(r))+".",
+			before+whose, "Last used: "+plainUse(shownOld(r))+".", overruledShort(r),
 			"Anything that still uses it fails at once. It can be made active again for "+span(r.Terms.Grace)+"."), "Deactivate", "Keep it active")
 	case on == rotation.Approve && r.Stage == rotation.Expiring:
 		return confirmation("Delete "+before+"?", sentences(

@@ -95,6 +95,9 @@ func askStory(v view, r rotation.Rotation, ask rotation.Ask, i int) string {
 		if r.Kind == rotation.Retire {
 			return sentences(requestedBy(v, r), "The key gets no successor. AWS has no use of it in the last "+span(r.Terms.Quiet)+".", again)
 		}
+		if ask.Overruled.By != "" {
+			return sentences(overruledStory(r, ask), again)
+		}
 		return sentences(mention(r.Owner)+" says that the applications use the new key "+short(newIn(r, ask))+
 			" now. AWS agrees: the new key has been used, and the old key has been quiet for at least "+span(r.Terms.Quiet)+".", again)
 	case rotation.Expiring:
@@ -298,6 +301,7 @@ var verdicts = map[rotation.On]string{
 	rotation.Fail:       "Stopped",
 	rotation.Reactivate: "Reactivated",
 	rotation.Disown:     "Disowned",
+	rotation.Overrule:   "Overruled",
 	rotation.TryAgain:   "Tried again",
 	rotation.Revoke:     "Revoked",
 	rotation.Keep:       "Kept",

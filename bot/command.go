@@ -83,7 +83,7 @@ func (l letter) title() (string, bool) {
 // reasonFor is the move that a submitted reason is for.
 func (l letter) reasonFor() (rotation.On, bool) {
 	on, ok := strings.CutPrefix(l.Callback, reasonCallback)
-	return rotation.On(on), ok && (on == string(rotation.Deny) || on == string(rotation.Close))
+	return rotation.On(on), ok && slices.Contains([]rotation.On{rotation.Deny, rotation.Close, rotation.Overrule}, rotation.On(on))
 }
 
 // firstInput is where a form can show what is wrong with it as a whole.

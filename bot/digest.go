@@ -22,6 +22,7 @@ func digestMessage(v view, s rotation.Survey, running []rotation.Rotation, week 
 	head.say(headline(s, due))
 	head.say(unreadLines(s))
 	tail.say(runningLines(v, running))
+	tail.say(overruledLines(v, s.Overruled))
 	tail.say(exemptLines(v, exempt))
 	if len(s.Accounts) > 0 {
 		tail.note("The accounts were read on " + when(s.At) + ".")

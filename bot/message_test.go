@@ -157,6 +157,17 @@ func TestOpenedMessage(t *testing.T) {
 	golden(t, "opened.golden.txt", []byte(texts.String()))
 }
 
+func TestOverruledMessage(t *testing.T) {
+	r := tales(t)["replace/confirmed-overruled"].r
+	m := overruledMessage(testView(), r, r.Asks[len(r.Asks)-1])
+	goldenMessage(t, "overruled", m)
+	for _, want := range []string{"<@UBOB>", "nobody can switch it off", "ci-deploy", oldKey.Short()} {
+		if !strings.Contains(m.Text, want) {
+			t.Errorf("the owner is not told of %q: %s", want, m.Text)
+		}
+	}
+}
+
 func TestWarningMessage(t *testing.T) {
 	created := monday.Add(-75 * 24 * time.Hour)
 	var texts strings.Builder
@@ -330,15 +341,18 @@ func TestDigestMessage(t *testing.T) {
 	running := []rotation.Rotation{replace(t).toSwitching().r, replace(t).toSwitching().toConfirmed().toGrace().r, stuck}
 	full := survey()
 	clean := rotation.Survey{At: monday, Accounts: full.Accounts[:2]}
+	overruled := clean
+	overruled.Overruled = []rotation.Rotation{tales(t)["replace/overruled-grace"].r}
 	unread := rotation.Survey{At: monday, Accounts: full.Accounts[2:3]}
 	gap := rotation.Survey{At: monday, Accounts: full.Accounts[:3]}
 	messages := map[string]message{
-		"full":   digestMessage(testView(), full, running, "2026-W47"),
-		"clean":  digestMessage(testView(), clean, nil, "2026-W47"),
-		"unread": digestMessage(testView(), unread, nil, "2026-W47"),
-		"gap":    digestMessage(testView(), gap, nil, "2026-W47"),
-		"none":   digestMessage(testView(), rotation.Survey{At: monday}, nil, "2026-W47"),
-		"many":   digestMessage(testView(), manyFindings(5000), nil, "2026-W47"),
+		"overruled": digestMessage(testView(), overruled, nil, "2026-W47"),
+		"full":      digestMessage(testView(), full, running, "2026-W47"),
+		"clean":     digestMessage(testView(), clean, nil, "2026-W47"),
+		"unread":    digestMessage(testView(), unread, nil, "2026-W47"),
+		"gap":       digestMessage(testView(), gap, nil, "2026-W47"),
+		"none":      digestMessage(testView(), rotation.Survey{At: monday}, nil, "2026-W47"),
+		"many":      digestMessage(testView(), manyFindings(5000), nil, "2026-W47"),
 	}
 	var texts strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(messages)) {
@@ -374,6 +388,9 @@ func TestDigestFits(t *testing.T) {
 				f.Exempt = rotation.Exemption{Reason: strings.Repeat("<", 500), Until: monday.Add(time.Hour)}
 				s.Findings = append(s.Findings, f)
 				running = append(running, replace(t).r)
+				word := replace(t).r
+				word.Asks[0].Overruled = rotation.Decision{By: bob, At: monday, Reason: strings.Repeat("<", 500)}
+				s.Overruled = append(s.Overruled, word)
 			}
 			m := digestMessage(testView(), s, running, "2026-W47")
 			checkMessage(t, m)

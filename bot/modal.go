@@ -281,9 +281,9 @@ func reasonIn(state *slack.ViewState) string {
 }
 
 // needsReason tells whether a move may not be made without a reason.
-func needsReason(on rotation.On) bool { return on == rotation.Close }
+func needsReason(on rotation.On) bool { return on == rotation.Close || on == rotation.Overrule }
 
-// reasonModal asks for the reason of a denial, or of closing a stuck rotation.
+// reasonModal asks for the reason of a denial, of closing a stuck rotation, or of overruling evidence.
 func reasonModal(on rotation.On, r rotation.Rotation) slack.ModalViewRequest {
 	name := code(r.User.Name)
 	m := modal(reasonTitle(on), "You deny the request for "+name+". "+afterDenying(r))
@@ -292,6 +292,10 @@ func reasonModal(on rotation.On, r rotation.Rotation) slack.ModalViewRequest {
 	if on == rotation.Close {
 		m = modal(reasonTitle(on), "You close the rotation for "+name+". AWS stays as it is, and nothing else is done about "+short(r.Old)+".")
 		m.Submit = plainText("Close the rotation")
+	}
+	if on == rotation.Overrule {
+		m = modal(reasonTitle(on), overruling(r))
+		m.Submit = plainText("Overrule it")
 	}
 	m.Close = plainText("Go back")
 	m.CallbackID = reasonCallback + string(on)
@@ -321,8 +325,11 @@ func parseReasonModal(on rotation.On, state *slack.ViewState) (string, map[strin
 
 // reasonTitle names the decision that a reason modal is for.
 func reasonTitle(on rotation.On) string {
-	if on == rotation.Close {
+	switch on {
+	case rotation.Close:
 		return "Close the rotation"
+	case rotation.Overrule:
+		return "Overrule the evidence"
 	}
 	return "Deny the request"
 }
@@ -334,8 +341,11 @@ func reasonModalProblem(on rotation.On, text string) slack.ModalViewRequest {
 
 // reasonModalDone tells that the decision is taken. Its reason is kept with it.
 func reasonModalDone(on rotation.On) slack.ModalViewRequest {
-	if on == rotation.Close {
+	switch on {
+	case rotation.Close:
 		return modal(reasonTitle(on), "The rotation is closed, and your reason is kept with it.")
+	case rotation.Overrule:
+		return modal(reasonTitle(on), "What is missing is overruled, and your reason is kept with it. The approvers are asked now whether the old key is deactivated.")
 	}
 	return modal(reasonTitle(on), "The request is denied. Its card shows that.")
 }

@@ -87,6 +87,9 @@ func TestOtherModals(t *testing.T) {
 		"deny-confirmed": reasonModal(rotation.Deny, confirmed),
 		"deny-expiring":  reasonModal(rotation.Deny, expiring),
 		"close":          reasonModal(rotation.Close, stuck),
+		"overrule":       reasonModal(rotation.Overrule, replace(t).toSwitching().looks(rotation.NewNeverUsed, rotation.OldUsed).r),
+		"overrule-open":  reasonModal(rotation.Overrule, replace(t).toSwitching().looks().r),
+		"overruled":      reasonModalDone(rotation.Overrule),
 		"denied":         reasonModalDone(rotation.Deny),
 		"closed":         reasonModalDone(rotation.Close),
 	} {
@@ -135,13 +138,15 @@ func TestParseKeysModal(t *testing.T) {
 
 func TestParseReasonModal(t *testing.T) {
 	typed := &slack.ViewState{Values: map[string]map[string]slack.BlockAction{inputReason: {inputReason: {Value: "because"}}}}
-	for _, on := range []rotation.On{rotation.Deny, rotation.Close} {
+	for _, on := range []rotation.On{rotation.Deny, rotation.Close, rotation.Overrule} {
 		if reason, problems := parseReasonModal(on, typed); reason != "because" || len(problems) > 0 {
 			t.Errorf("%s: got %q, %v", on, reason, problems)
 		}
 	}
-	if _, problems := parseReasonModal(rotation.Close, &slack.ViewState{}); problems[inputReason] == "" {
-		t.Error("closing without a reason was taken")
+	for _, on := range []rotation.On{rotation.Close, rotation.Overrule} {
+		if _, problems := parseReasonModal(on, &slack.ViewState{}); problems[inputReason] == "" {
+			t.Errorf("%s without a reason was taken", on)
+		}
 	}
 	if _, problems := parseReasonModal(rotation.Deny, &slack.ViewState{}); len(problems) > 0 {
 		t.Errorf("denying without a reason was refused: %v", problems)

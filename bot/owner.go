@@ -211,6 +211,8 @@ func cameBack(r rotation.Rotation) string {
 		return "The deactivation was not approved. " + answer(r, last)
 	case last.Closed == string(rotation.Elapse):
 		return "Nobody decided about the deactivation in time. Confirm again when you are ready."
+	case last.Closed == string(rotation.Cancel) && last.Overruled.By != "":
+		return "You said that the old key is still needed."
 	case last.Closed == string(rotation.Cancel):
 		return "You took your confirmation back."
 	}
@@ -232,6 +234,9 @@ func advice(r rotation.Rotation) []string {
 	case rotation.Confirmed:
 		if r.Kind == rotation.Retire {
 			return []string{"You need not do anything now. If the key is needed after all, click “Keep the key”."}
+		}
+		if isOverruled(r) {
+			return []string{"If something still needs the old key, click “" + label(r, rotation.Cancel) + "” now, or tell the approvers."}
 		}
 		return []string{"You need not do anything now. If something still uses the old key, click “Take my confirmation back”."}
 	case rotation.Grace, rotation.Expiring:

@@ -66,6 +66,9 @@ type digests struct {
 	posted string          // the week whose digest is known to be posted
 }
 
+// overruledFor is how long a digest tells of evidence that was overruled: longer than from one digest to the next, so that none is left out.
+const overruledFor = 8 * 24 * time.Hour
+
 // fresh is how old a scan may be for a digest.
 const fresh = 10 * time.Minute
 
@@ -140,6 +143,9 @@ func (d *digests) post(ctx context.Context, week string, claim rotation.Claim, m
 	running, err := d.cfg.Engine.Running(ctx)
 	if err != nil {
 		return fmt.Errorf("list running rotations for the digest: %w", err)
+	}
+	if d.last.Overruled, err = d.cfg.Engine.Overruled(ctx, d.now().Add(-overruledFor)); err != nil {
+		return fmt.Errorf("list what was overruled for the digest: %w", err)
 	}
 	m := digestMessage(d.cfg.Outbox.today(), d.last, running, week)
 	mark = rotation.Post{Nonce: rand.Text(), At: d.now(), Tries: mark.Tries + 1}

@@ -49,6 +49,9 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 			for i, x := range ask.Reminders {
 				add(r, fmt.Sprintf("remind%d-%d", ask.Turn, i+1), b.cfg.Approvals, reminderMessage(b.view, r, ask, x))
 			}
+			if ask.Overruled.By != "" {
+				add(r, "overruled"+strconv.FormatInt(ask.Overruled.At.Unix(), 10), string(r.Owner), overruledMessage(b.view, r, ask))
+			}
 		}
 		if !r.Disowned.IsZero() {
 			add(r, "disowned", b.cfg.OnCall, disownedMessage(b.view, r))

@@ -19,7 +19,7 @@ func standing(r rotation.Rotation) string {
 	case rotation.Switching:
 		return switching(r)
 	case rotation.Confirmed:
-		return sentences("An approver must decide whether "+before+" is deactivated.", retrying(r))
+		return sentences(overruledBy(r), "An approver must decide whether "+before+" is deactivated.", retrying(r))
 	case rotation.Deactivating:
 		return sentences("Keyturner is making "+before+" inactive.", retrying(r))
 	case rotation.Grace:

@@ -228,6 +228,9 @@ func tales(t *testing.T) map[string]*tale {
 	fresh := func() *tale { return replace(t).toSwitching() }
 	confirmed := func() *tale { return fresh().with(receipt).toConfirmed() }
 	grace := func() *tale { return confirmed().toGrace() }
+	overruled := func() *tale {
+		return fresh().with(receipt).looks(rotation.NewNeverUsed, rotation.OldUsed).by(bob, rotation.Overrule, "The host is gone, and nobody can switch it off.")
+	}
 	expiring := func() *tale { return grace().toExpiring() }
 	undelivered := rotation.Failure{Class: rotation.ClassRefused, Text: "internal words"}
 	refuted := rotation.Failure{Class: rotation.ClassChanged, Block: rotation.OldUsed, Key: oldKey}
@@ -272,6 +275,10 @@ func tales(t *testing.T) map[string]*tale {
 		"replace/switching-refuted":     confirmed().engine(rotation.Refute, refuted),
 		"replace/deactivating":          confirmed().by(alice, rotation.Approve),
 		"replace/switching-refuted-2":   confirmed().by(alice, rotation.Approve).engine(rotation.Refute, refuted),
+		"replace/confirmed-overruled":   overruled(),
+		"replace/overruled-renewed":     overruled().days(1).engine(rotation.Renew, rotation.Failure{}),
+		"replace/overruled-grace":       overruled().toGrace(),
+		"replace/overruled-taken-back":  overruled().by(owner, rotation.Cancel),
 		"replace/grace":                 grace(),
 		"replace/grace-unread":          grace().days(7).retries(3),
 		"replace/expiring":              expiring(),

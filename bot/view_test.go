@@ -215,6 +215,9 @@ func TestForeignWords(t *testing.T) {
 			for j := range r.Asks[i].Decisions {
 				r.Asks[i].Decisions[j].Reason = hostile
 			}
+			if r.Asks[i].Overruled.By != "" {
+				r.Asks[i].Overruled.Reason = hostile
+			}
 			for j := range r.Asks[i].Evidence.Keys {
 				r.Asks[i].Evidence.Keys[j].LastUse.Service, r.Asks[i].Evidence.Keys[j].LastUse.Region = hostile, hostile
 			}
@@ -236,7 +239,7 @@ func TestForeignWords(t *testing.T) {
 				}
 			}
 		}
-		for _, on := range []rotation.On{rotation.Deny, rotation.Close} {
+		for _, on := range []rotation.On{rotation.Deny, rotation.Close, rotation.Overrule} {
 			checkView(t, reasonModal(on, r))
 		}
 		checkView(t, keysModalDone(v, r))

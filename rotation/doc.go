@@ -34,6 +34,9 @@
 // While an owner moves their applications the engine looks at the gate by itself, when time can have opened it, and keeps what is missing
 // (Proof), so that nobody has to click to find out. A look moves nothing, unless it finds that somebody else has acted.
 //
+// An approver may overrule evidence that is missing (overrule.go), never what somebody else has changed or what is not known. Their reason
+// stands in the Ask, which is decided upon as any other: so two decisions stand behind such a deactivation, and invariant 3 rests on them.
+//
 // A key that is made inactive needs a decision, with one exception beside those of reactivating and of revoking what nobody has used: the
 // new key, which this rotation made, when its owner says "Not me". Only that key is touched, and the old one works. Whether it is then
 // deleted, used or not, is an approver's decision.

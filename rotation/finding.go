@@ -105,6 +105,8 @@ type Survey struct {
 	At       time.Time
 	Accounts []AccountState
 	Findings []Finding // the gravest first
+	// Overruled are the rotations of which the evidence was overruled lately; whoever tells of the survey adds them.
+	Overruled []Rotation
 }
 
 // AccountState tells of one account whether it could be read. An account that could not has no findings here, which says nothing

@@ -1,6 +1,9 @@
 package rotation
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // gate is a pure check of evidence. It returns why it stays shut; nothing means open. What is not known keeps it shut.
 type gate struct {
@@ -11,6 +14,7 @@ type gate struct {
 var (
 	slotFree     = &gate{"the second slot is free", checkSlotFree}
 	moved        = &gate{"the new key is used, the old one quiet", checkMoved}
+	sound        = &gate{"the keys are as they were left, and their last use is known", checkSound}
 	movedAsShown = &gate{"the same, and the evidence is as it was shown", both(checkMoved, checkAsShown)}
 	stillIdle    = &gate{"the old key stayed inactive and its last use did not move", checkStillIdle}
 	idleAsShown  = &gate{"the same, and the evidence is as it was shown", both(checkStillIdle, checkAsShown)}
@@ -66,7 +70,20 @@ func checkSlotFree(r Rotation, e Evidence, _ time.Time) []Block {
 	return nil
 }
 
+// checkMoved is checkProven, less what an approver has overruled.
 func checkMoved(r Rotation, e Evidence, now time.Time) []Block {
+	if _, ok := r.overruled(); ok {
+		return checkSound(r, e, now)
+	}
+	return checkProven(r, e, now)
+}
+
+// checkSound finds what nobody can overrule: what only somebody else can have done, and what is not known.
+func checkSound(r Rotation, e Evidence, now time.Time) []Block {
+	return slices.DeleteFunc(checkProven(r, e, now), Block.overrulable)
+}
+
+func checkProven(r Rotation, e Evidence, now time.Time) []Block {
 	blocks := checkAsLeft(r, e)
 	if len(blocks) > 0 {
 		return blocks
@@ -140,7 +157,8 @@ func checkStillIdle(r Rotation, e Evidence, now time.Time) []Block {
 		return blocks
 	}
 	old, _ := e.Key(r.Old)
-	if !sameUse(old.LastUse, r.Idle) {
+	shownLate := old.LastUse.State == Used && old.LastUse.At.Before(r.CutOff)
+	if !sameUse(old.LastUse, r.Idle) && !shownLate {
 		return []Block{{Code: OldMoved, Key: old}}
 	}
 	if fresh, ok := e.Key(r.New); ok && fresh.Status != Active {
@@ -189,7 +207,11 @@ func checkAsShown(r Rotation, e Evidence, _ time.Time) []Block {
 	if !ok {
 		ask, ok = r.Approved(askedBefore[r.Stage])
 	}
-	if !ok || ask.Evidence.Digest(r.Old) != e.Digest(r.Old) {
+	compared := r.Old
+	if _, overruled := r.overruled(); overruled {
+		compared = "" // whose use goes on, as whoever overruled it knew
+	}
+	if !ok || ask.Evidence.Digest(compared) != e.Digest(compared) {
 		old, _ := e.Key(r.Old)
 		return []Block{{Code: NotAsShown, Key: old}}
 	}

@@ -27,6 +27,12 @@ func TestGates(t *testing.T) {
 	suspected.New, suspected.Failure = "", Failure{At: Creating, Class: ClassSuspect, Key: "SUSPECT"}
 	retire.Kind, retire.New = Retire, ""
 	quietOld, freshNew := key("OLD", Active, 400*day, used(2*day)), key("NEW", Active, 3*day, used(time.Hour))
+	overruled, cutOff := replace, replace
+	overruled.Stage, cutOff.CutOff = Confirmed, noon.Add(-2*day)
+	overruled.Asks = []Ask{{
+		Stage: Confirmed, Overruled: Decision{By: "UAPP"},
+		Evidence: see(key("OLD", Active, 400*day, used(time.Hour)), key("NEW", Active, 3*day, never)),
+	}}
 	idleOld := key("OLD", Inactive, 400*day, used(9*day))
 
 	tests := []struct {
@@ -56,6 +62,21 @@ func TestGates(t *testing.T) {
 		{"the new key is gone", moved, replace, see(quietOld), []BlockCode{NewGone}},
 		{"a status AWS may add is not active", moved, replace, see(key("OLD", "Expired", 400*day, used(2*day)), freshNew), []BlockCode{OldInactive}},
 		{"a third key", moved, replace, see(quietOld, freshNew, key("X", Active, day, never)), []BlockCode{ExtraKey}},
+
+		{"sound although the old key is in use and the new one is not", sound, replace, see(key("OLD", Active, 400*day, used(time.Hour)), key("NEW", Active, day, never)), nil},
+		{"sound although the old key is young", sound, replace, see(key("OLD", Active, time.Hour, never), freshNew), nil},
+		{"nobody overrules what is not known of the old key", sound, replace, see(key("OLD", Active, 400*day, LastUse{}), freshNew), []BlockCode{OldUnknown}},
+		{"nor of the new one", sound, replace, see(quietOld, key("NEW", Active, day, LastUse{})), []BlockCode{NewUnknown}},
+		{"nor a new key that is inactive", sound, replace, see(quietOld, key("NEW", Inactive, day, used(time.Hour))), []BlockCode{NewInactive}},
+		{"nor another user under the name", sound, replace, Evidence{At: noon, UserID: "AIDA2", Keys: []Key{quietOld, freshNew}}, []BlockCode{UserReplaced}},
+		{"nor a user whose id is not known", sound, replace, Evidence{At: noon, Keys: []Key{quietOld, freshNew}}, []BlockCode{UserReplaced}},
+		{"nor a third key", sound, replace, see(quietOld, freshNew, key("X", Active, day, never)), []BlockCode{ExtraKey}},
+		{"nor an old key that is gone", sound, replace, see(freshNew), []BlockCode{OldGone}},
+		{"overruled, the deactivation needs no quiet", movedAsShown, overruled, see(key("OLD", Active, 400*day, used(time.Minute)), key("NEW", Active, 3*day, never)), nil},
+		{"overruled, but the new key was deactivated", movedAsShown, overruled, see(quietOld, key("NEW", Inactive, day, never)), []BlockCode{NewInactive}},
+		{"overruled, but the use is not known", movedAsShown, overruled, see(key("OLD", Active, 400*day, LastUse{}), freshNew), []BlockCode{OldUnknown}},
+		{"a use shown late is one before it was cut off", stillIdle, cutOff, see(key("OLD", Inactive, 400*day, used(2*day+time.Minute)), freshNew), nil},
+		{"a use after it was cut off is none of those", stillIdle, cutOff, see(key("OLD", Inactive, 400*day, used(2*day-time.Minute)), freshNew), []BlockCode{OldMoved}},
 
 		{"retire a quiet key", moved, retire, see(quietOld), nil},
 		{"retire beside a key in use", moved, retire, see(quietOld, freshNew), nil},

@@ -43,7 +43,8 @@ const (
 	Confirm    On = "confirm"
 	Reissue    On = "reissue"
 	Abandon    On = "abandon"
-	Disown     On = "disown" // "Not me": the owner did not ask for the new key
+	Overrule   On = "overrule" // an approver answers for the evidence that is missing
+	Disown     On = "disown"   // "Not me": the owner did not ask for the new key
 	Reactivate On = "reactivate"
 	TryAgain   On = "try-again"
 	Revoke     On = "revoke" // a suspect, whose secret nobody knows, or a key that its owner disowns
@@ -94,6 +95,7 @@ var lifecycle = []Move{
 	{Delivering, Lose, ByEngine, Discarding, nil, nil},
 
 	{Switching, Confirm, ByOwner, Confirmed, nil, moved},
+	{Switching, Overrule, ByApprover, Confirmed, nil, sound},
 	{Switching, Reissue, ByOwner, Discarding, madeHere, newUnused},
 	{Switching, Abandon, ByOwner, Discarding, madeHere, newUnused},
 	{Switching, Disown, ByOwner, Freezing, madeHere, nil},

@@ -144,7 +144,7 @@ func everyRotation() []Rotation {
 }
 
 var everyOn = []On{
-	Approve, Deny, Cancel, Confirm, Reissue, Abandon, Disown, Reactivate, TryAgain, Revoke, Keep, Close, Elapse, Succeed, Fail, Lose, Refute, Renew,
+	Approve, Deny, Cancel, Confirm, Reissue, Abandon, Overrule, Disown, Reactivate, TryAgain, Revoke, Keep, Close, Elapse, Succeed, Fail, Lose, Refute, Renew,
 }
 
 // TestStep_Exhaustive tries every event by every actor on every rotation: Step moves exactly where a row says so, and refuses or fails
@@ -221,7 +221,7 @@ func TestOffers(t *testing.T) {
 		{"approver decides the creation", Rotation{Stage: Requested}, ByApprover, []On{Approve, Deny}},
 		{"owner may withdraw", Rotation{Stage: Requested}, ByOwner, []On{Cancel}},
 		{"owner switches", Rotation{Stage: Switching, Kind: Replace}, ByOwner, []On{Confirm, Reissue, Abandon, Disown}},
-		{"an approver may end it when the owner is gone", Rotation{Stage: Switching, Kind: Replace}, ByApprover, []On{Close}},
+		{"an approver may end it when the owner is gone", Rotation{Stage: Switching, Kind: Replace}, ByApprover, []On{Overrule, Close}},
 		{"nobody here turns a leftover on", Rotation{Stage: Grace, Kind: Retire}, ByOwner | ByApprover, []On{Cancel}},
 		{"owner of two keys switches", Rotation{Stage: Switching, Kind: Adopt}, ByOwner, []On{Confirm, Cancel}},
 		{"rollback", Rotation{Stage: Grace}, ByOwner, []On{Reactivate}},

@@ -54,11 +54,12 @@ type Rotation struct {
 	Asks     []Ask
 	Intent   *Intent
 	Retry    Retry
-	Issued   int     // keys created so far
-	Then     Stage   // where discarding leads
-	Idle     LastUse // the old key's last use when it was made inactive: it must not move in the grace
-	Failure  Failure // why the rotation is stuck, or was before it was closed, or what refuted the evidence
-	Lost     Failure // why a secret did not reach its owner, while its key is being revoked
+	Issued   int       // keys created so far
+	Then     Stage     // where discarding leads
+	Idle     LastUse   // the old key's last use when it was made inactive: it must not move in the grace
+	CutOff   time.Time // when the old key was made inactive although it may have been in use: AWS may show an earlier use later; else zero
+	Failure  Failure   // why the rotation is stuck, or was before it was closed, or what refuted the evidence
+	Lost     Failure   // why a secret did not reach its owner, while its key is being revoked
 	Handover Handover
 	Proof    Proof      // what is missing for the owner to confirm, by the engine's own looks
 	Disowned time.Time  // when the owner said that they did not ask for the new key; zero: they have not
@@ -159,6 +160,7 @@ type Ask struct {
 	Turn      int // the turn whose buttons it shows
 	At        time.Time
 	Evidence  Evidence
+	Overruled Decision // by whom and why the evidence that is missing was overruled; zero: it was not
 	Decisions []Decision
 	Closed    string // empty while open; else the On that ended it
 	Stuck     Failure

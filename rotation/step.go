@@ -124,7 +124,7 @@ func (r Rotation) apply(m Move, ev Event) Rotation {
 		r.Proof.Again = ev.At.Add(firstLook)
 	}
 	if m.To.asks() {
-		r.Asks = append(r.Asks, Ask{Stage: m.To, Turn: r.Turn, At: ev.At, Evidence: ev.Evidence, Stuck: r.failureIfStuck()})
+		r.Asks = append(r.Asks, Ask{Stage: m.To, Turn: r.Turn, At: ev.At, Evidence: ev.Evidence, Overruled: r.overruling(ev), Stuck: r.failureIfStuck()})
 		r.forgetAsks(keepAsks)
 	}
 	return r
@@ -211,7 +211,10 @@ func (r *Rotation) absorb(m Move, ev Event) {
 	}
 	if m.To == Grace && (m.From == Deactivating || m.From == Stuck) {
 		old, _ := ev.Evidence.Key(r.Old)
-		r.Idle = old.LastUse
+		r.Idle, r.CutOff = old.LastUse, time.Time{}
+		if _, overruled := r.overruled(); overruled {
+			r.CutOff = r.Since
+		}
 	}
 }
 

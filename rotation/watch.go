@@ -3,6 +3,7 @@ package rotation
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -111,6 +112,20 @@ func (e *Engine) Running(ctx context.Context) ([]Rotation, error) {
 	err := e.Live(ctx, func(p Progress) error {
 		if r, ok := p.Running(); ok {
 			found = append(found, *r)
+		}
+		return nil
+	})
+	return found, err
+}
+
+// Overruled lists the rotations, ended or not, of which somebody has overruled the evidence since a time. The progress keeps the latest.
+func (e *Engine) Overruled(ctx context.Context, since time.Time) ([]Rotation, error) {
+	var found []Rotation
+	err := e.Each(ctx, func(p Progress) error {
+		for _, r := range p.All() {
+			if slices.ContainsFunc(r.Asks, func(a Ask) bool { return a.Overruled.By != "" && !a.Overruled.At.Before(since) }) {
+				found = append(found, r)
+			}
 		}
 		return nil
 	})

@@ -61,6 +61,7 @@ type (
 		Issued    int               `json:"issued,omitzero"`
 		Then      rotation.Stage    `json:"then,omitzero"`
 		Idle      lastUseRecord     `json:"idle,omitzero"`
+		CutOff    time.Time         `json:"cut_off,omitzero"`
 		Failure   failureRecord     `json:"failure,omitzero"`
 		Lost      failureRecord     `json:"lost,omitzero"`
 		Handover  handoverRecord    `json:"handover,omitzero"`
@@ -92,6 +93,7 @@ type (
 		Turn      int              `json:"turn,omitzero"`
 		At        time.Time        `json:"at,omitzero"`
 		Evidence  evidenceRecord   `json:"evidence,omitzero"`
+		Overruled decisionRecord   `json:"overruled,omitzero"`
 		Decisions []decisionRecord `json:"decisions,omitempty"`
 		Closed    string           `json:"closed,omitzero"`
 		Stuck     failureRecord    `json:"stuck,omitzero"`

@@ -116,3 +116,62 @@ func TestStory_NotMeAfterTheConfirmation(t *testing.T) {
 		t.Errorf("the ask is open still: %s", m.Text)
 	}
 }
+
+// reasons types a reason into the modal with that title.
+func (s *story) reasons(member, title, reason string) {
+	s.t.Helper()
+	_, err := s.modal(s.ctx, member, title, func(v slacksim.View) bool { return v.Submit != "" })
+	s.must(err)
+	problems, err := s.w.slack.As(member).Submit(s.ctx, map[string]string{"reason": reason})
+	s.must(err)
+	if len(problems) > 0 {
+		s.t.Fatalf("the modal complains: %v", problems)
+	}
+}
+
+// The old key is used by a host that nobody can reach: an approver answers for that, another one decides on it, and the digest tells.
+func TestStory_AnApproverOverrulesTheEvidence(t *testing.T) {
+	t.Parallel()
+	s := begin(t)
+	old, _ := s.switching("ci-deploy")
+	s.use(old.ID)
+	s.click(ana, dm, "confirm", "Key rotation for ci-deploy")
+	s.told(ana, dm, "is still in use")
+
+	s.click(dave, "key-approvals", "overrule", "ci-deploy")
+	s.reasons(dave, "Overrule the evidence", "the host is gone and nobody can reach it")
+	ask := s.offer(carol, "key-approvals", "approve", "Deactivate the old key of ci-deploy", "<@"+dave+"> overruled", "the host is gone",
+		"AWS says:", "no use of the new key", "is still in use")
+	if strings.Contains(ask.Text, "AWS agrees") {
+		t.Errorf("the card says that AWS agrees: %s", ask.Text)
+	}
+	s.see(ana, dm, "was overruled", "the host is gone", old.ID[len(old.ID)-4:])
+	s.offer(ana, dm, "cancel", "Key rotation for ci-deploy")
+	s.use(old.ID)
+	s.click(carol, "key-approvals", "approve", "Deactivate the old key of ci-deploy")
+	s.must(s.awaitStatus(s.ctx, "ci-deploy", old.ID, "Inactive"))
+	s.offer(ana, dm, "reactivate", "ci-deploy")
+	s.w.skip(7 * day)
+	s.see(dave, "on-call", "Evidence overruled lately: 1", "<@"+dave+">", "the host is gone")
+	s.offer(carol, "key-approvals", "approve", "Delete the old key of ci-deploy")
+	s.recorded(dave, "moved", "overrule", "the host is gone")
+}
+
+// What somebody else has done nobody can overrule, and an owner cannot overrule for themselves.
+func TestStory_WhatCannotBeOverruled(t *testing.T) {
+	t.Parallel()
+	s := begin(t)
+	_, fresh := s.switching("ci-deploy")
+	s.w.account.SetKeyStatus(fresh.ID, false)
+	s.click(dave, "key-approvals", "overrule", "ci-deploy")
+	s.reasons(dave, "Overrule the evidence", "it is urgent")
+	_, err := s.modal(s.ctx, dave, "Overrule the evidence", func(v slacksim.View) bool {
+		return v.Submit == "" && strings.Contains(viewText(v), "is not active")
+	})
+	s.must(err)
+	s.see(carol, "key-approvals", "stuck", "is not active")
+	if n := s.changes("UpdateAccessKey"); n != 0 {
+		t.Errorf("%d keys were changed", n)
+	}
+	s.recorded(dave, "refused", "new-inactive")
+}

@@ -32,6 +32,7 @@ var plots = []plot{
 	{"reactivate", shape{replicas: 1, users: hasBackup}, playReactivate},
 	{"reissue", shape{replicas: 1, users: hasDeploy}, playReissue},
 	{"not me", shape{replicas: 1, users: hasDeploy}, playDisown},
+	{"overrule", shape{replicas: 1, users: hasDeploy}, playOverrule},
 	{"turn down", shape{replicas: 1, users: hasDeploy}, playTurnDown},
 	{"withdraw", shape{replicas: 1, users: hasDeploy}, playWithdraw},
 	{"retire", shape{replicas: 1, users: hasIdle}, playRetire},
@@ -183,6 +184,15 @@ func playDisown(p *play) {
 	p.issued(olivia, alice, ciDeploy)
 	p.scene("the owner has not asked for the key", func() { p.decide(olivia, "disown", ciDeploy, rotation.Stuck) })
 	p.scene("the disowned key is revoked", func() { p.decide(bob, "revoke", ciDeploy, rotation.Cancelled) })
+}
+
+func playOverrule(p *play) {
+	p.starts()
+	p.issued(olivia, alice, ciDeploy)
+	p.scene("the evidence is overruled", func() { p.reason(bob, "overrule", ciDeploy, rotation.Confirmed) })
+	p.scene("the overruled deactivation is approved", func() { p.decide(alice, "approve", ciDeploy, rotation.Grace) })
+	p.scene("the owner takes the key back after all", func() { p.decide(olivia, "reactivate", ciDeploy, rotation.Switching) })
+	p.abandoned(olivia, ciDeploy)
 }
 
 func playTurnDown(p *play) {

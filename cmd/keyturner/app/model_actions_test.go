@@ -104,7 +104,7 @@ func (w *world) doProgress(t *rapid.T) {
 		all = running
 	}
 	b := pick(t, "button", all)
-	if on, _ := b.on(); (on == "abandon" || on == "disown" || on == "cancel" || on == "close" || on == "deny") && rapid.IntRange(0, 2).Draw(t, "really") > 0 {
+	if on, _ := b.on(); (on == "abandon" || on == "disown" || on == "overrule" || on == "cancel" || on == "close" || on == "deny") && rapid.IntRange(0, 2).Draw(t, "really") > 0 {
 		b = pick(t, "button", all) // these end rotations, and would end most of them early
 	}
 	w.people.click(b)

@@ -146,8 +146,12 @@ func (o *watch) approved(c *change, r rotation.Rotation, stage rotation.Stage) {
 // asShown holds that the evidence of the approval was there when the bot looked before the change.
 func (o *watch) asShown(c *change, r rotation.Rotation, stage rotation.Stage) {
 	ask, _ := r.Approved(stage)
-	want := ask.Evidence.Digest(r.Old)
-	if !c.held(func(l look) bool { return l.evidence().Digest(r.Old) == want }) {
+	key := r.Old
+	if stage == rotation.Confirmed && ask.Overruled.By != "" {
+		key = "" // whose use was known, and may have gone on
+	}
+	want := ask.Evidence.Digest(key)
+	if !c.held(func(l look) bool { return l.evidence().Digest(key) == want }) {
 		o.w.fail(1, "a change on other evidence than was approved of: %s", c)
 	}
 }
@@ -354,6 +358,10 @@ func (o *watch) inv3(c *change) {
 		if string(r.Requester) != owner {
 			o.w.fail(3, "a key is retired that its owner has not agreed to: %s", c)
 		}
+	case o.overruled(c, r):
+		if !c.held(func(l look) bool { k, _ := l.key(r.New); return k.Status == "Active" }) {
+			o.w.fail(3, "the old key is deactivated though the new one is not active: %s", c)
+		}
 	default:
 		if !c.held(func(l look) bool {
 			k, there := l.key(r.New)
@@ -369,6 +377,23 @@ func (o *watch) inv3(c *change) {
 			o.w.fail(3, "the old key is deactivated though the owner has not confirmed: %s", c)
 		}
 	}
+}
+
+// overruled tells whether the evidence for a deactivation was overruled, and holds that it was by somebody who may.
+func (o *watch) overruled(c *change, r rotation.Rotation) bool {
+	ask, _ := r.Approved(rotation.Confirmed)
+	d := ask.Overruled
+	if d.By == "" {
+		return false
+	}
+	for turn := range ask.Turn {
+		asked := o.hasAsked(string(d.By), "overrule", rotation.Ref{ID: r.ID, Turn: turn}.String(), d.At)
+		if asked && o.mayDecide(string(d.By), d.At) && string(d.By) != o.ownerOf(r.User) && d.By != r.Requester {
+			return true
+		}
+	}
+	o.w.fail(3, "evidence is overruled by somebody who has not done so, or may not: %s, %s", c, d.By)
+	return true
 }
 
 func quietAt(k iamsim.KeyView, at time.Time) bool {

@@ -143,7 +143,7 @@ func ownKeys(d *draft, v view, h home) {
 			d.say("And " + count(len(h.held)-i, "other IAM user") + ".")
 			break
 		}
-		d.say(heldLines(v, x))
+		d.say(ownLines(v, x))
 		choosable = choosable || isChoosable(x) && len(x.Keys) > 0
 	}
 	if choosable {

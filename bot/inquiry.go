@@ -26,7 +26,7 @@ func keysMessage(v view, held []rotation.Holding) message {
 			d.say("And " + count(len(held)-i, "other IAM user") + ". Type " + "`/rotate-key`" + " to choose among all of them.")
 			break
 		}
-		d.say(heldLines(v, h))
+		d.say(ownLines(v, h))
 	}
 	d.note(v.whyYours(held))
 	return d.message()
@@ -37,6 +37,14 @@ const noAddress = "Your e-mail address could not be looked up in Slack, so keys 
 
 // notYoursForSure is said of a user whose owner could not be looked up.
 const notYoursForSure = "Whether it is yours could not be looked up, so nothing can be done about it now. Try again in some minutes."
+
+// ownLines is heldLines for the person whose user it should be.
+func ownLines(v view, h rotation.Holding) string {
+	if h.User.Name != "" && h.Ownership.Unknown() {
+		return heldLines(v, h) + "\n" + notYoursForSure
+	}
+	return heldLines(v, h)
+}
 
 // keysOfMessage lists one user's keys for an approver.
 func keysOfMessage(v view, h rotation.Holding) message {
@@ -174,8 +182,9 @@ func cancelledMessage(v view, r rotation.Rotation) message {
 	return plain(sentences("*"+v.user(r.User)+"*:", standing(r), "Next: "+v.next(r)+"."))
 }
 
-// reminderMessage asks the approvers again. It has no buttons: the card that was asked with has the facts to decide on.
-func reminderMessage(v view, r rotation.Rotation, ask rotation.Ask, x rotation.Reminder) message {
+// reminderMessage asks the approvers again. It has no buttons: the card that was asked with, at a link if that is known, has the facts to
+// decide on.
+func reminderMessage(v view, r rotation.Rotation, ask rotation.Ask, x rotation.Reminder, card string) message {
 	var d draft
 	if !ask.Open() {
 		d.say("A reminder of " + mention(x.By) + " about " + v.user(r.User) + " from " + when(x.At) + ". " + answer(r, ask))
@@ -183,7 +192,11 @@ func reminderMessage(v view, r rotation.Rotation, ask rotation.Ask, x rotation.R
 	}
 	d.header("A decision is still missing: " + lowerFirst(askTitle(r, ask)))
 	d.say(mention(x.By) + " asks again about " + v.user(r.User) + ", key " + short(r.Old) + ". The request has waited since " + when(ask.At) + ".")
-	d.say("Its card in this channel has the facts and the buttons.")
+	if card == "" {
+		d.say("Its card in this channel has the facts and the buttons.")
+	} else {
+		d.show("<"+card+"|Its card> in this channel has the facts and the buttons.", "Its card in this channel has the facts and the buttons: "+card, nil)
+	}
 	d.note(sentences(standsUntil(r, ask), v.mayDecide(r)))
 	return d.message()
 }

@@ -47,7 +47,7 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 		for _, ask := range r.Asks {
 			add(r, "ask"+strconv.Itoa(ask.Turn), b.cfg.Approvals, approvalCard(b.view, r, ask))
 			for i, x := range ask.Reminders {
-				add(r, fmt.Sprintf("remind%d-%d", ask.Turn, i+1), b.cfg.Approvals, reminderMessage(b.view, r, ask, x))
+				add(r, fmt.Sprintf("remind%d-%d", ask.Turn, i+1), b.cfg.Approvals, reminderMessage(b.view, r, ask, x, b.permalink(p.Posts[r.ID+"/ask"+strconv.Itoa(ask.Turn)])))
 			}
 			if ask.Overruled.By != "" {
 				add(r, "overruled"+strconv.FormatInt(ask.Overruled.At.Unix(), 10), string(r.Owner), overruledMessage(b.view, r, ask))

@@ -193,6 +193,7 @@ func holdings() []rotation.Holding {
 		{User: rotation.UserRef{Account: "444455556666", Name: "empty"}, Ownership: rotation.Ownership{Member: owner, From: rotation.FromConfig}},
 		{User: rotation.UserRef{Account: "444455556666", Name: "shy"}, Ownership: rotation.Ownership{Member: owner, From: rotation.FromName, Says: "a@b.c"}, Err: refusedByAWS(rotation.ClassThrottled)},
 		{User: rotation.UserRef{Account: "777788889999"}, Err: refusedByAWS(rotation.ClassDenied)},
+		{User: rotation.UserRef{Account: "444455556666", Name: "ana@example.com"}, Ownership: rotation.Ownership{From: rotation.FromName, Doubt: rotation.NotLookedUp, Err: errDead}},
 		{Err: refusedByAWS(rotation.ClassThrottled)},
 	}
 }
@@ -233,8 +234,9 @@ func TestInquiries(t *testing.T) {
 		"remind-none":    whichMessage(v, "remind", nil),
 		"cancelled":      cancelledMessage(v, all["replace/withdrawn"].r),
 		"cancelled-back": cancelledMessage(v, all["replace/switching-taken-back"].r),
-		"reminder":       reminderMessage(v, waiting, waiting.Asks[0], rotation.Reminder{By: owner, At: monday.Add(2 * time.Hour)}),
-		"reminder-old":   reminderMessage(v, done, done.Asks[0], rotation.Reminder{By: owner, At: monday.Add(2 * time.Hour)}),
+		"reminder":       reminderMessage(v, waiting, waiting.Asks[0], rotation.Reminder{By: owner, At: monday.Add(2 * time.Hour)}, ""),
+		"reminder-link":  reminderMessage(v, waiting, waiting.Asks[0], rotation.Reminder{By: owner, At: monday.Add(2 * time.Hour)}, "https://acme.slack.com/archives/C1/p1"),
+		"reminder-old":   reminderMessage(v, done, done.Asks[0], rotation.Reminder{By: owner, At: monday.Add(2 * time.Hour)}, ""),
 		"whose":          whose(func(w *rotation.Whose) { w.Past = []rotation.Rotation{replaceForList, denied} }),
 		"whose-new":      whose(func(w *rotation.Whose) { w.Key, w.Past = newKey, []rotation.Rotation{replaceForList} }),
 		"whose-unowned":  whose(func(w *rotation.Whose) { w.Holding.Ownership = rotation.Ownership{} }),

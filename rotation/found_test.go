@@ -177,3 +177,23 @@ func TestFound_AMessagePreparedForAnEarlierKeyIsNotUsedAgain(t *testing.T) {
 		}
 	})
 }
+
+// TestFound_ASuspectThatIsUsedAfterAllIsAdopted has an approver revoke a key of which nobody knows who made it, and its maker use it before
+// that succeeds: the rotation goes on with it as with one that was kept.
+func TestFound_ASuspectThatIsUsedAfterAllIsAdopted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, ways()[0], 1)
+		var person rotation.KeyID
+		f.fate = first("CreateKey", fate{fails: true, before: func() { person = f.cloud.add(rotation.Active, time.Second, 0) }})
+		f.start()
+		f.until(rotation.Stuck)
+		f.fate = first("SetStatus", fate{fails: true, before: func() { f.cloud.use(person) }})
+		if err := f.act(rotation.Revoke, approving); err != nil {
+			t.Fatal(err)
+		}
+		if r := f.until(rotation.Switching); r.New != person || r.Kind != rotation.Adopt {
+			t.Errorf("it goes on as %s with %s, want to adopt %s", r.Kind, r.New, person)
+		}
+		f.play()
+	})
+}

@@ -204,6 +204,9 @@ func (r *Rotation) absorb(m Move, ev Event) {
 		if m.From == Discarding && r.Failure.Key == "" {
 			r.Failure.Key = r.New
 		}
+		if m.From == Discarding && ev.On == Refute && r.Lost.Class == ClassSuspect {
+			r.Kind = Adopt // whoever uses it has made it: nobody was given its secret here
+		}
 	case m.To == Stuck: // the clock
 		r.Failure = Failure{At: m.From, Class: ClassOverdue}
 	case m.From == Stuck && m.To != Closed:

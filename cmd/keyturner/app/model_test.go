@@ -19,12 +19,10 @@ import (
 //
 // By itself it is short. A long run is
 //
-//	go test ./cmd/keyturner/app -run 'TestModel$' -model -rapid.checks=2000 -rapid.steps=120 -timeout=24h
-//
-// It is played on request alone, with -model: what it finds by chance is to be looked at, and is no reason to stop another change.
+//	go test ./cmd/keyturner/app -run 'TestModel$' -rapid.checks=2000 -rapid.steps=100 -timeout=24h
 func TestModel(t *testing.T) {
-	if !*playModel {
-		t.Skip("it is played with -model")
+	if testing.Short() {
+		t.Skip("the race detector makes it take minutes")
 	}
 	modest(t, "rapid.checks", "8")
 	modest(t, "rapid.steps", "40")
@@ -151,5 +149,3 @@ func (y tally) String() string {
 	}
 	return strings.Join(parts, "\n")
 }
-
-var playModel = flag.Bool("model", false, "play the model test")

@@ -21,8 +21,9 @@ type Config struct {
 	Engine    *rotation.Engine
 	Outbox    *Outbox
 	People    *People
-	Approvals string // channel id of the approvals channel
-	OnCall    string // channel id of the on-call channel
+	Approvals string                      // channel id of the approvals channel
+	OnCall    string                      // channel id of the on-call channel
+	Groups    map[rotation.GroupID]string // channel ids of the user groups that own IAM users; may be nil
 	// Scan and Digest give the next time after t at which the scan and the digest are due.
 	Scan, Digest func(t time.Time) time.Time
 	Location     *time.Location    // of the ISO week of a digest; nil: UTC
@@ -96,7 +97,11 @@ func (b *Bot) Check(ctx context.Context) error {
 	}
 	b.cfg.People.setTeam(auth.TeamID)
 	b.workspace = auth.URL
-	for what, id := range map[string]string{"approvals": b.cfg.Approvals, "on-call": b.cfg.OnCall} {
+	channels := map[string]string{"approvals": b.cfg.Approvals, "on-call": b.cfg.OnCall}
+	for group, id := range b.cfg.Groups {
+		channels["group "+string(group)] = id
+	}
+	for what, id := range channels {
 		channel, err := b.cfg.Slack.GetConversationInfoContext(ctx, &slack.GetConversationInfoInput{ChannelID: id})
 		switch {
 		case err != nil:

@@ -278,7 +278,7 @@ func standsUntil(r rotation.Rotation, ask rotation.Ask) string {
 
 func (v view) mayDecide(r rotation.Rotation) string {
 	if ms := v.deciders(r); len(ms) > 0 {
-		return anyOf(ms) + " may decide. The owner and the requester may not."
+		return sentences(anyOf(ms)+" may decide. The owner and the requester may not.", norGroup(r))
 	}
 	return "Nobody is left who may decide, since the owner and the requester may not. The operator must add an approver to Keyturner's configuration."
 }

@@ -33,7 +33,7 @@ func keysMessage(v view, held []rotation.Holding) message {
 }
 
 // noAddress is said instead of keys that are missing because nobody could tell that they are a person's.
-const noAddress = "Your e-mail address could not be looked up in Slack, so keys that name you by it may be missing here. Try again in some minutes."
+const noAddress = "Your e-mail address or your user groups could not be looked up in Slack, so keys that name you by them may be missing here. Try again in some minutes."
 
 // notYoursForSure is said of a user whose owner could not be looked up.
 const notYoursForSure = "Whether it is yours could not be looked up, so nothing can be done about it now. Try again in some minutes."

@@ -18,7 +18,11 @@ func warningMessage(v view, n rotation.Notice, user rotation.UserRef) message {
 	} else {
 		d.header("A key of " + tidy(user.Name) + " is " + count(n.Days, "day") + " old")
 	}
-	d.say("You are the owner of " + v.user(user) + ". Its access key " + code(string(n.Key)) + " was created on " + when(n.Created) +
+	whose := "You are the owner of "
+	if n.Owner.IsGroup() {
+		whose = mention(n.Owner) + " is the owner of "
+	}
+	d.say(whose + v.user(user) + ". Its access key " + code(string(n.Key)) + " was created on " + when(n.Created) +
 		" and has reached the age of " + count(n.Days, "day") + ".")
 	switch {
 	case late:
@@ -27,6 +31,9 @@ func warningMessage(v view, n rotation.Notice, user rotation.UserRef) message {
 		d.say("No key may be older than " + span(v.policy.MaxAge) + ". Start its rotation before " + when(n.Created.Add(v.policy.MaxAge)) + ".")
 	default:
 		d.say("Start its rotation soon.")
+	}
+	if n.Owner.IsGroup() {
+		d.say("Whoever of the group starts it collects: they get the new key, by direct message and alone.")
 	}
 	d.note("An approver is asked first. Then you get a new key here, and the old one keeps working until you have moved your applications. " +
 		"If nobody needs the key, type `/rotate-key` and choose “Retire it”.")

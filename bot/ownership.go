@@ -10,8 +10,8 @@ import (
 // ownedBy names who is answerable for a user, and where that stands; or that it is nobody, or not known.
 func (v view) ownedBy(o rotation.Ownership) string {
 	switch {
-	case o.Member != "":
-		return mention(o.Member) + ", " + v.source(o)
+	case o.Owner() != "":
+		return mention(o.Owner()) + ", " + v.source(o)
 	case o.Unknown():
 		return "not known. " + doubts[o.Doubt]
 	case o.Doubt != "":
@@ -38,6 +38,7 @@ func (v view) source(o rotation.Ownership) string {
 // doubts tell why something that should name an owner does not.
 var doubts = map[rotation.Doubt]string{
 	rotation.NoMemberID:   "Its tag holds something that is no Slack member ID.",
+	rotation.OtherGroup:   "Its tag names a user group that may not own keys: the operator gives it a channel in the configuration.",
 	rotation.OtherTeam:    "What should name its owner names a member of another workspace.",
 	rotation.NoSuchMember: "Nobody in this workspace has the e-mail address that should name its owner.",
 	rotation.NotFull:      "The e-mail address that should name its owner belongs to nobody who is an active, full member of this workspace.",
@@ -53,10 +54,13 @@ func (v view) whyYours(held []rotation.Holding) string {
 	var sources []string
 	users := map[string][]string{}
 	for _, h := range held {
-		if h.User.Name == "" || h.Ownership.Member == "" {
+		if h.User.Name == "" || h.Ownership.Owner() == "" {
 			continue
 		}
-		source := v.source(h.Ownership)
+		source := "you are " + v.source(h.Ownership)
+		if h.Ownership.Group != "" {
+			source = "your group " + mention(h.Ownership.Owner()) + " is " + v.source(h.Ownership)
+		}
 		if !slices.Contains(sources, source) {
 			sources = append(sources, source)
 		}
@@ -68,7 +72,7 @@ func (v view) whyYours(held []rotation.Holding) string {
 		if n := len(names) - maxNamed; n > 0 {
 			names = append(names[:maxNamed:maxNamed], count(n, "other"))
 		}
-		parts = append(parts, strings.Join(names, ", ")+": you are "+source+".")
+		parts = append(parts, strings.Join(names, ", ")+": "+source+".")
 	}
 	return joinWithin(parts, "\n", maxBlockText, "And others.")
 }
@@ -77,14 +81,14 @@ func (v view) whyYours(held []rotation.Holding) string {
 func linkedMessage(v view, l rotation.Linked) message {
 	var s string
 	switch {
-	case l.Before.Member == l.After.Member && l.After.Member != "":
+	case l.Before.Owner() == l.After.Owner() && l.After.Owner() != "":
 		s = v.user(l.User) + " has the owner that it had: " + ended(v.ownedBy(l.After))
-	case l.After.Member != "":
+	case l.After.Owner() != "":
 		before := "Before, the owner was " + ended(v.ownedBy(l.Before))
-		if l.Before.Member == "" && l.Before.Doubt == "" {
+		if l.Before.Owner() == "" && l.Before.Doubt == "" {
 			before = "Before, it had no owner."
 		}
-		s = sentences(mention(l.After.Member)+" is the owner of "+v.user(l.User)+" now, "+ended(v.source(l.After)), before)
+		s = sentences(mention(l.After.Owner())+" is the owner of "+v.user(l.User)+" now, "+ended(v.source(l.After)), before)
 	default:
 		s = "There is no link for " + v.user(l.User) + " now. The owner is " + ended(v.ownedBy(l.After)) + " " + v.nameOwner()
 	}

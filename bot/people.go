@@ -20,10 +20,17 @@ type People struct {
 	OnCall    []rotation.MemberID
 	Now       func() time.Time // nil: time.Now
 
-	mu   sync.Mutex
-	team string // our own; until Bot.Check has learned it, nobody is believed
-	seen map[rotation.MemberID]sighting
-	book addressBook
+	mu     sync.Mutex
+	team   string // our own; until Bot.Check has learned it, nobody is believed
+	seen   map[rotation.MemberID]sighting
+	book   addressBook
+	groups map[rotation.GroupID]roster
+}
+
+// roster is whom Slack named as a group's members, and when.
+type roster struct {
+	at      time.Time
+	members []rotation.MemberID
 }
 
 type sighting struct {
@@ -108,4 +115,29 @@ func (p *People) clock() time.Time {
 		return p.Now()
 	}
 	return time.Now()
+}
+
+// Group lists the members of a user group. One that is not there, or is disabled, cannot be read: it is an error and not empty.
+func (p *People) Group(ctx context.Context, id rotation.GroupID) ([]rotation.MemberID, error) {
+	p.mu.Lock()
+	known, ok := p.groups[id]
+	p.mu.Unlock()
+	if age := p.clock().Sub(known.at); ok && age >= 0 && age < standingFor {
+		return known.members, nil
+	}
+	ids, err := p.Slack.GetUserGroupMembersContext(ctx, string(id))
+	if err != nil {
+		return nil, classify("read a user group", err)
+	}
+	known = roster{at: p.clock()}
+	for _, m := range ids {
+		known.members = append(known.members, rotation.MemberID(m))
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.groups == nil {
+		p.groups = map[rotation.GroupID]roster{}
+	}
+	p.groups[id] = known
+	return known.members, nil
 }

@@ -125,6 +125,9 @@ var refusals = map[rotation.Code]func(view, *rotation.Refusal) string{
 		return "You asked for this rotation yourself. " + v.mustDecide("Another approver", e)
 	},
 	rotation.OwnKey: func(v view, e *rotation.Refusal) string {
+		if e.Rotation != nil && e.Rotation.Group != "" {
+			return "This key belongs to " + mention(rotation.MemberID(e.Rotation.Group)) + ", and you are of that group. " + v.mustDecide("Another approver", e)
+		}
 		return "This is your own key. " + v.mustDecide("Another approver", e)
 	},
 	rotation.Outdated: func(v view, e *rotation.Refusal) string {
@@ -144,6 +147,9 @@ var refusals = map[rotation.Code]func(view, *rotation.Refusal) string{
 	},
 	rotation.OwnerUnknown: func(v view, e *rotation.Refusal) string {
 		return "It could not be looked up who the owner of " + v.user(e.User) + " is, so nothing was done. Try again in some minutes. If it happens again, the operator finds the details in the log."
+	},
+	rotation.GroupOwned: func(v view, e *rotation.Refusal) string {
+		return v.user(e.User) + " belongs to " + mention(e.By) + ", and you are not of that group. One of its members begins the rotation, and the new key goes to that member alone."
 	},
 	rotation.OwnLink: func(v view, e *rotation.Refusal) string {
 		return "Nobody makes themselves the owner of an IAM user, since that would give them the secret of its next key on one person's word. " + "Ask another approver to do it for " + v.user(e.User) + "."

@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -34,6 +35,9 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 	}
 	for _, r := range p.All() {
 		add(r, "owner", string(r.Owner), ownerCard(b.view, r))
+		if channel := b.cfg.Groups[r.Group]; channel != "" {
+			add(r, "group", channel, groupCard(b.view, r))
+		}
 		for i := 1; i <= r.Issued; i++ {
 			which := "receipt" + strconv.Itoa(i)
 			if m, ok := receipt(b.view, r, i, p.Posts[r.ID+"/"+which].Known()); ok {
@@ -62,10 +66,18 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 	}
 	for _, n := range p.Notices {
 		if n.Sent.IsZero() && n.Failed == "" {
-			ws = append(ws, wanted{noticeName(n), string(n.Owner), warningMessage(b.cfg.Outbox.today(), n, p.User), true})
+			ws = append(ws, wanted{noticeName(n), b.place(n.Owner), warningMessage(b.cfg.Outbox.today(), n, p.User), true})
 		}
 	}
 	return ws
+}
+
+// place is where an owner is written to: a group has a channel, which may have gone from the configuration since.
+func (b *Bot) place(owner rotation.MemberID) string {
+	if owner.IsGroup() {
+		return cmp.Or(b.cfg.Groups[rotation.GroupID(owner)], b.cfg.OnCall)
+	}
+	return string(owner)
 }
 
 func noticeName(n rotation.Notice) string {
@@ -509,4 +521,4 @@ func (b *Bot) repair(ctx context.Context, ref rotation.Ref, channel, ts, which s
 }
 
 // markPattern is what mark writes into buttons.
-var markPattern = regexp.MustCompile(`^(owner|alarm|disowned|(ask|receipt|open)[0-9]{1,6})$`)
+var markPattern = regexp.MustCompile(`^(owner|group|alarm|disowned|(ask|receipt|open)[0-9]{1,6})$`)

@@ -282,6 +282,9 @@ func mention(m rotation.MemberID) string {
 	if m == "" {
 		return "nobody"
 	}
+	if m.IsGroup() {
+		return "<!subteam^" + esc(string(m)) + ">"
+	}
 	return "<@" + esc(string(m)) + ">"
 }
 

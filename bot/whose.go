@@ -44,7 +44,7 @@ func sayWhose(d *draft, v view, w rotation.Whose) {
 	default:
 		d.say(keyLine(v, key))
 	}
-	if h.Ownership.Member == "" && !h.Ownership.Unknown() {
+	if h.Ownership.Owner() == "" && !h.Ownership.Unknown() {
 		d.say(v.nameOwner())
 	}
 }

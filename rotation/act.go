@@ -26,7 +26,7 @@ func (e *Engine) Request(ctx context.Context, q Request) (Progress, error) {
 }
 
 func (e *Engine) request(ctx context.Context, q Request) (Progress, error) {
-	owner, err := e.requestable(ctx, q)
+	owns, err := e.requestable(ctx, q)
 	if err != nil {
 		return Progress{}, err
 	}
@@ -46,10 +46,11 @@ func (e *Engine) request(ctx context.Context, q Request) (Progress, error) {
 		if earlier, there := p.inTheWay(q); there {
 			return p, &Refusal{Code: AlreadyRuns, User: q.User, Rotation: earlier}
 		}
-		r, err := Start(q, owner, seen, e.cfg.Terms, e.now())
+		r, err := Start(q, owns.Member, seen, e.cfg.Terms, e.now())
 		if err != nil {
 			return p, err
 		}
+		r.Group = owns.Group
 		p.Begin(r)
 		p.log(Entry{
 			At: e.now(), Actor: q.By.String(), Action: "request", Outcome: "moved", User: q.User.String(), Rotation: p.Rotation.ID,
@@ -83,28 +84,31 @@ func (e *Engine) put(ctx context.Context, p Progress, fresh bool) (Progress, err
 }
 
 // requestable finds the owner and checks that the person may ask, and that somebody could approve.
-func (e *Engine) requestable(ctx context.Context, q Request) (MemberID, error) {
+func (e *Engine) requestable(ctx context.Context, q Request) (Ownership, error) {
 	user, err := e.describe(ctx, q.User)
 	if err != nil {
-		return "", err
+		return Ownership{}, err
 	}
 	owns, err := e.ownership(ctx, user)
+	if err == nil {
+		owns, err = e.collects(ctx, owns, q)
+	}
 	if err != nil {
-		return "", err
+		return owns, err
 	}
 	owner := owns.Member
 	may := q.By.Approver || q.By.OnCall || owner != "" && q.By.Member == owner
 	switch {
 	case owns.Unknown():
-		return "", &Refusal{Code: OwnerUnknown, User: q.User, Err: owns.Err}
+		return owns, &Refusal{Code: OwnerUnknown, User: q.User, Err: owns.Err}
 	case !may:
-		return "", &Refusal{Code: NotOwner, User: q.User, By: owner}
+		return owns, &Refusal{Code: NotOwner, User: q.User, By: owner}
 	case owner == "":
-		return "", &Refusal{Code: NoOwner, User: q.User, Doubt: owns.Doubt}
+		return owns, &Refusal{Code: NoOwner, User: q.User, Doubt: owns.Doubt}
 	case len(e.ApproversFor(owner, q.By.Member)) == 0:
-		return "", &Refusal{Code: NoApprover, User: q.User, By: owner}
+		return owns, &Refusal{Code: NoApprover, User: q.User, By: owner}
 	}
-	return owner, nil
+	return owns, e.outsider(ctx, owns, q)
 }
 
 func unreachable(u UserRef, err error) error {
@@ -154,6 +158,9 @@ func (e *Engine) act(ctx context.Context, ref Ref, ev Event) (Progress, error) {
 		ev.At = e.now()
 		stepErr := e.expire(&p, cur, ev.At)
 		if stepErr == nil {
+			if ev.By, err = e.asFellow(ctx, *cur, ev); err != nil {
+				return p, err
+			}
 			move, err := cur.check(ev)
 			if err != nil {
 				return p, err
@@ -371,7 +378,10 @@ func (e *Engine) May(ctx context.Context, ref Ref, on On, by Actor) (Progress, e
 	if err == nil {
 		var cur *Rotation
 		if cur, err = p.at(ref); err == nil {
-			_, err = cur.check(Event{On: on, By: by})
+			ev := Event{On: on, By: by}
+			if ev.By, err = e.asFellow(ctx, *cur, ev); err == nil {
+				_, err = cur.check(ev)
+			}
 		}
 	} else if errors.Is(err, ErrNotFound) {
 		err = &Refusal{Code: Outdated}

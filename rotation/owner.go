@@ -21,6 +21,9 @@ type Owners struct {
 	MailTag   string        // the key of the tag that holds an e-mail address; empty: none does
 	MailNames bool          // a user's name may be an e-mail address
 	Mail      Mail          // needed if there are addresses
+	Groups    []GroupID     // the Slack user groups that may own users; a tag that holds the id of another one names nobody
+	// Members lists the members of a group; nil: there are no groups.
+	Members func(ctx context.Context, g GroupID) ([]MemberID, error)
 }
 
 // Mail tells which addresses belong to which members.
@@ -41,7 +44,8 @@ type Link struct {
 
 // Ownership is who is answerable for a user, and where that stands.
 type Ownership struct {
-	Member MemberID // empty: nobody, or it is not known who
+	Member MemberID // empty: nobody, a group, or it is not known who
+	Group  GroupID  // the user group that is
 	From   Source
 	Link   Link   // for FromLink
 	Says   string // what the tag or the name says, for the other sources but FromConfig; nobody here chose the words
@@ -68,6 +72,7 @@ type Doubt string
 // The doubts. Of NotLookedUp it does not follow that there is no owner.
 const (
 	NoMemberID   Doubt = "no-member-id"   // it is no Slack member id
+	OtherGroup   Doubt = "other-group"    // it names a user group that may not own users
 	OtherTeam    Doubt = "other-team"     // it names a member of another workspace
 	NoSuchMember Doubt = "no-such-member" // nobody in the workspace has the address
 	NotFull      Doubt = "not-full"       // it is the address of a guest, a bot, or somebody deactivated
@@ -76,7 +81,7 @@ const (
 )
 
 var (
-	tagPattern     = regexp.MustCompile(`^(?:(T[A-Z0-9]{2,})[/.])?([UW][A-Z0-9]{2,})$`)
+	tagPattern     = regexp.MustCompile(`^(?:(T[A-Z0-9]{2,})[/.])?([UWS][A-Z0-9]{2,})$`)
 	addressPattern = regexp.MustCompile(`^[^@\s]+@[^@\s]+\.[^@\s.]+$`)
 )
 
@@ -94,7 +99,7 @@ func (o Owners) of(u User, link *Link, whose func(address string) (MemberID, Dou
 		return Ownership{Member: m, From: FromConfig}
 	}
 	byTag := o.byTag(u.Tags[o.Tag])
-	if byTag.Member != "" || byTag.Doubt == NotLookedUp {
+	if byTag.Owner() != "" || byTag.Doubt == NotLookedUp {
 		return byTag
 	}
 	by := Ownership{From: FromMailTag, Says: u.Tags[o.MailTag]}
@@ -119,7 +124,7 @@ func (o Owners) byTag(value string) Ownership {
 	case parts == nil:
 		by.Doubt = NoMemberID
 	case parts[1] == "":
-		by.Member = MemberID(parts[2])
+		return o.byID(by, parts[2])
 	case o.Team == nil:
 		by.Doubt = OtherTeam
 	case o.Team() == "":
@@ -127,7 +132,20 @@ func (o Owners) byTag(value string) Ownership {
 	case o.Team() != parts[1]:
 		by.Doubt = OtherTeam
 	default:
-		by.Member = MemberID(parts[2])
+		return o.byID(by, parts[2])
+	}
+	return by
+}
+
+// byID is the member or the group with an id.
+func (o Owners) byID(by Ownership, id string) Ownership {
+	switch {
+	case !MemberID(id).IsGroup():
+		by.Member = MemberID(id)
+	case slices.Contains(o.Groups, GroupID(id)):
+		by.Group = GroupID(id)
+	default:
+		by.Doubt = OtherGroup
 	}
 	return by
 }
@@ -226,14 +244,19 @@ func (e *Engine) Owned(ctx context.Context, m MemberID) ([]Holding, error) {
 			address, held = "", append(held, Holding{Err: err})
 		}
 	}
+	groups, err := e.groupsOf(ctx, m)
+	if err != nil {
+		held = append(held, Holding{Err: err})
+	}
+	own := func(o Ownership) bool { return o.Member == m || o.Group != "" && slices.Contains(groups, o.Group) }
 	for _, a := range e.cfg.Accounts {
-		users, err := e.ownedIn(ctx, a, m, address)
+		users, err := e.ownedIn(ctx, a, answering(m, address), own)
 		if err != nil {
 			held = append(held, Holding{User: UserRef{Account: a.ID}, Err: err})
 			continue
 		}
 		for _, u := range users {
-			if h := e.holding(ctx, u); h.Ownership.Member == m || h.Ownership.Unknown() {
+			if h := e.holding(ctx, u); own(h.Ownership) || h.Ownership.Unknown() {
 				held = append(held, h)
 			}
 		}
@@ -241,14 +264,18 @@ func (e *Engine) Owned(ctx context.Context, m MemberID) ([]Holding, error) {
 	return held, ctx.Err()
 }
 
-// ownedIn finds m's users in one account: without asking whose each address is, since m's own is known.
-func (e *Engine) ownedIn(ctx context.Context, a Account, m MemberID, address string) ([]User, error) {
-	whose := func(of string) (MemberID, Doubt, error) {
+// answering tells how to find out, for a list, whose each address is: without asking, since the member's own is known.
+func answering(m MemberID, address string) func(string) (MemberID, Doubt, error) {
+	return func(of string) (MemberID, Doubt, error) {
 		if address != "" && strings.EqualFold(of, address) {
 			return m, "", nil
 		}
 		return "", NoSuchMember, nil
 	}
+}
+
+// ownedIn finds the users in one account whose owner is the one sought.
+func (e *Engine) ownedIn(ctx context.Context, a Account, whose func(string) (MemberID, Doubt, error), own func(Ownership) bool) ([]User, error) {
 	for _, age := range []time.Duration{fresh, staleMiss} {
 		users, err := e.users(ctx, a, age)
 		if err != nil {
@@ -263,7 +290,7 @@ func (e *Engine) ownedIn(ctx context.Context, a Account, m MemberID, address str
 			if l, ok := links[u.Ref.ID()]; ok {
 				link = &l
 			}
-			return e.cfg.Owners.of(u, link, whose).Member != m
+			return !own(e.cfg.Owners.of(u, link, whose))
 		})
 		if len(owned) > 0 {
 			return owned, nil
@@ -279,4 +306,4 @@ const linksFresh = time.Minute
 func (o Ownership) Unknown() bool { return o.Doubt == NotLookedUp }
 
 // String names the owner in the trail.
-func (o Ownership) String() string { return cmp.Or(string(o.Member), "nobody") }
+func (o Ownership) String() string { return cmp.Or(string(o.Owner()), "nobody") }

@@ -37,6 +37,7 @@ type Rotation struct {
 	User      UserRef
 	UserID    string // the IAM user's unique id when the rotation began
 	Owner     MemberID
+	Group     GroupID // that owns the user, if one does; its owner is the member of it who began the rotation
 	Requester MemberID
 	Reason    string // the requester's, as typed
 	Once      string // names the asking

@@ -11,6 +11,7 @@ type Actor struct {
 	Member   MemberID // empty for the clock and the engine
 	Approver bool
 	OnCall   bool // may begin a rotation for an owner
+	Fellow   bool // of the group that owns the user
 	System   Role // ByClock or ByEngine
 }
 
@@ -85,7 +86,7 @@ func (r Rotation) allow(m Move, by Actor) error {
 	if m.By&by.System != 0 {
 		return nil
 	}
-	owner, requester := by.Member == r.Owner, by.Member == r.Requester
+	owner, requester := by.Member == r.Owner || by.Fellow && r.Group != "", by.Member == r.Requester
 	if by.Member != "" && m.By&ByOwner != 0 && (owner || by.Approver && m.By&ByApprover != 0) {
 		return nil // the owner's own moves, and rollbacks, which any approver may make
 	}

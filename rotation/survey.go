@@ -91,7 +91,7 @@ func (e *Engine) surveyUser(ctx context.Context, a Account, u User) ([]Finding, 
 		}
 	}
 	for i := range found {
-		found[i].Owner, found[i].Doubt = owns.Member, owns.Doubt
+		found[i].Owner, found[i].Doubt = owns.Owner(), owns.Doubt
 		if x := e.cfg.Exemptions[u.Ref]; x.Holds(e.now()) {
 			found[i].Exempt = x
 		}

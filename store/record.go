@@ -43,6 +43,7 @@ type (
 		User      userRecord        `json:"user"`
 		UserID    string            `json:"user_id,omitzero"`
 		Owner     rotation.MemberID `json:"owner,omitzero"`
+		Group     rotation.GroupID  `json:"group,omitzero"`
 		Requester rotation.MemberID `json:"requester,omitzero"`
 		Once      string            `json:"once,omitzero"`
 		Reason    string            `json:"reason,omitzero"`

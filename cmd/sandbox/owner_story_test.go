@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keyturner/keyturner/bot/slacksim"
 	"github.com/keyturner/keyturner/rotation/iamsim"
@@ -97,4 +98,55 @@ func TestStory_AnAddressThatNamesNobody(t *testing.T) {
 	s.w.skip(7 * day)
 	s.see(dave, "on-call", "of-ben", "not known who is answerable")
 	s.see(dave, "on-call", "of-nobody")
+}
+
+// A user group owns the user: in its channel they are warned, whoever begins it collects, and the others may act but not approve.
+func TestStory_AGroupIsTheOwner(t *testing.T) {
+	t.Parallel()
+	s := begin(t)
+	s.w.slack.AddUserGroup(slacksim.UserGroup{ID: platform, Handle: "platform", Name: "Platform", Users: []string{ana, ben, dave}})
+	if v := s.requestView(ana); !strings.Contains(v, "mobile-push") || !strings.Contains(v, "your group <!subteam^"+platform+">") {
+		t.Errorf("the modal does not tell of the group's: %s", v)
+	}
+	s.types(carol, "whois "+s.keyOf("mobile-push", false).ID, "Owner: <!subteam^"+platform+">, named by the tag")
+	s.w.skip(46 * day)
+	warning := s.offer(ben, "platform", "start", "mobile-push", "<!subteam^"+platform+"> is the owner", "Whoever of the group starts it collects")
+	s.must(s.w.slack.As(carol).Click(s.ctx, slacksim.Target{Channel: warning.Channel, TS: warning.TS, ActionID: "start"}))
+	s.told(carol, "platform", "you are not of that group")
+	s.must(s.w.slack.As(ben).Click(s.ctx, slacksim.Target{Channel: warning.Channel, TS: warning.TS, ActionID: "start"}))
+	s.offer(ana, "platform", "cancel", "mobile-push", "Collected by: <@"+ben+">")
+	s.click(dave, "key-approvals", "approve", "mobile-push")
+	s.told(dave, "key-approvals", "you are of that group", "<@"+carol+">")
+	s.click(carol, "key-approvals", "approve", "mobile-push")
+	_, err := s.awaitSecret(s.ctx, ben)
+	s.must(err)
+	fresh := s.keyOf("mobile-push", true)
+	s.offer(ana, "platform", "confirm", "mobile-push")
+	for _, member := range []string{ana, carol, dave} {
+		screen := s.w.slack.As(member).Screen()
+		for _, c := range screen.Channels {
+			for _, m := range c.Messages {
+				for _, secret := range s.w.aws.Secrets() {
+					if holds([]byte(m.Text+blocksText(m.Blocks)), secret) {
+						t.Errorf("%s sees the secret in %s", member, c.Name)
+					}
+				}
+			}
+		}
+	}
+	s.use(fresh.ID)
+	s.w.skip(25 * time.Hour)
+	s.click(carol, "platform", "confirm", "mobile-push")
+	s.told(carol, "platform", "Only the owner of")
+	s.w.slack.AddUserGroup(slacksim.UserGroup{ID: platform, Handle: "platform", Name: "Platform", Users: []string{ben}})
+	s.w.skip(2 * time.Minute)
+	s.click(ana, "platform", "confirm", "mobile-push")
+	s.told(ana, "platform", "Only the owner of")
+	s.w.slack.AddUserGroup(slacksim.UserGroup{ID: platform, Handle: "platform", Name: "Platform", Users: []string{ana, ben}})
+	s.w.skip(2 * time.Minute)
+	s.click(ana, "platform", "confirm", "mobile-push")
+	s.see(carol, "key-approvals", "Deactivate the old key of mobile-push")
+	s.recorded(ana, "moved", "confirm")
+	s.recorded(carol, "refused", "group-owned")
+	s.recorded(dave, "refused", "own-key")
 }

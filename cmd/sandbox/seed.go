@@ -21,6 +21,9 @@ const (
 	onCall    = "C0ONCALL01"
 	general   = "C0GENERAL1"
 
+	platform        = "S0PLATFORM"
+	platformChannel = "C0PLATFORM"
+
 	accountID = "111122223333"
 )
 
@@ -36,6 +39,7 @@ accounts:
   - {id: "` + accountID + `", name: acme-production}
 owners:
   email_tag: owner-email
+  groups: {` + platform + `: ` + platformChannel + `}
 exemptions:
   - {user: ` + accountID + `/backup-agent, reason: "The vendor's appliance takes no second key until its May release.", until: %s}
 `
@@ -56,6 +60,8 @@ func seedSlack(s *slacksim.Sim) {
 	}
 	s.AddChannel(slacksim.Channel{ID: general, Name: "general", Topic: "Company-wide announcements"})
 	s.AddChannel(slacksim.Channel{ID: approvals, Name: "key-approvals", Topic: "Decisions about AWS access keys"})
+	s.AddUserGroup(slacksim.UserGroup{ID: platform, Handle: "platform", Name: "Platform", Users: []string{ana, ben}})
+	s.AddChannel(slacksim.Channel{ID: platformChannel, Name: "platform", Topic: "The platform team"})
 	s.AddChannel(slacksim.Channel{ID: onCall, Name: "on-call", Topic: "What needs attention this week"})
 }
 
@@ -68,7 +74,7 @@ type seededKey struct {
 	inactive  bool
 }
 
-// seed shows every finding at least once, and an owner who is named by an e-mail address. application is what runs as the user.
+// seed shows every finding at least once, an owner who is named by an e-mail address, and one that is a user group. application is what runs as the user.
 var seed = []struct {
 	name, owner, application string
 	keys                     []seededKey
@@ -80,7 +86,7 @@ var seed = []struct {
 	{"reporting", ben, "monthly reports", []seededKey{{age: 75 * day, used: 26 * time.Hour, service: "athena"}}},
 	{"legacy-billing", ben, "billing run", []seededKey{{age: 400 * day, used: 70 * time.Hour, service: "dynamodb"}}},
 	{"image-scanner", ben, "image scanner", []seededKey{{age: 120 * day, used: 5 * time.Hour, service: "ecr"}, {age: 500 * day, used: 300 * day, service: "ecr", inactive: true}}},
-	{"mobile-push", ben, "push gateway", []seededKey{{age: 30 * day, used: 40 * time.Minute, service: "sns"}}},
+	{"mobile-push", platform, "push gateway", []seededKey{{age: 30 * day, used: 40 * time.Minute, service: "sns"}}},
 	{"ses-smtp-user.news", ben, "newsletter", []seededKey{{age: 50 * day, used: 6 * time.Hour, service: "ses"}}},
 	{"metrics-export", carol, "metrics exporter", []seededKey{{age: 95 * day, used: 8 * time.Hour, service: "cloudwatch"}}},
 	{"nightly-cron", "", "nightly batch", []seededKey{{age: 180 * day, used: 10 * time.Hour, service: "s3"}}},

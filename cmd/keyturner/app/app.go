@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -125,7 +127,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if err == nil {
 		a.bot, err = bot.New(bot.Config{
 			Slack: api, Engine: a.engine, Outbox: outbox, People: people, Dialer: o.SlackDialer,
-			Approvals: cfg.Slack.ApprovalsChannel, OnCall: cfg.Slack.OncallChannel,
+			Approvals: cfg.Slack.ApprovalsChannel, OnCall: cfg.Slack.OncallChannel, Groups: groupChannels(cfg.Owners),
 			Scan: cfg.Schedule.Scan.Next, Digest: cfg.Schedule.Digest.Next, Location: cfg.Timezone,
 			Now: o.Now, Logger: o.Logger,
 		})
@@ -189,9 +191,21 @@ func owners(o Owners, people *bot.People) rotation.Owners {
 			links[u] = rotation.MemberID(m)
 		}
 	}
-	return rotation.Owners{
-		Tag: o.Tag, Links: links, Team: people.Team, MailTag: o.EmailTag, MailNames: o.EmailNames, Mail: people,
+	var groups []rotation.GroupID
+	for _, g := range slices.Sorted(maps.Keys(o.Groups)) {
+		groups = append(groups, rotation.GroupID(g))
 	}
+	return rotation.Owners{
+		Tag: o.Tag, Links: links, Team: people.Team, MailTag: o.EmailTag, MailNames: o.EmailNames, Mail: people, Groups: groups, Members: people.Group,
+	}
+}
+
+func groupChannels(o Owners) map[rotation.GroupID]string {
+	channels := map[rotation.GroupID]string{}
+	for g, channel := range o.Groups {
+		channels[rotation.GroupID(g)] = channel
+	}
+	return channels
 }
 
 func exemptions(xs map[string]Exemption) map[rotation.UserRef]rotation.Exemption {

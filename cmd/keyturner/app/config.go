@@ -83,6 +83,8 @@ type Owners struct {
 	EmailTag string
 	// EmailNames says that an IAM user's name may be the owner's e-mail address. Default false.
 	EmailNames bool
+	// Groups maps the id of each Slack user group that may own users to its channel. Default none.
+	Groups map[string]string
 	// Links maps "account/user" to the owner's member id. Never nil.
 	Links map[string]string
 }

@@ -16,6 +16,7 @@ var (
 	accountID  = regexp.MustCompile(`^[0-9]{12}$`)
 	channelID  = regexp.MustCompile(`^[CG][A-Z0-9]{8,20}$`)
 	memberID   = regexp.MustCompile(`^[UW][A-Z0-9]{8,20}$`)
+	groupID    = regexp.MustCompile(`^S[A-Z0-9]{8,20}$`)
 	userName   = regexp.MustCompile(`^[\w+=,.@-]{1,64}$`)
 	roleARN    = regexp.MustCompile(`^arn:aws(?:-[a-z]+)*:iam::([0-9]{12}):role/(?:[\x21-\x7e]{1,510}/)?[\w+=,.@-]{1,64}$`)
 	externalID = regexp.MustCompile(`^[\w+=,.@:/-]+$`)
@@ -241,6 +242,9 @@ func (in *reader) owners(root section, cfg *Config) {
 		}
 		cfg.Owners.EmailNames = names == "true"
 	}
+	if groups, ok := s.value("groups"); ok {
+		in.ownerGroups(groups, cfg)
+	}
 	links, ok := s.value("links")
 	if !ok {
 		return
@@ -253,6 +257,28 @@ func (in *reader) owners(root section, cfg *Config) {
 			in.fail(at, "owner "+shown(member)+" is not an id", memberExample)
 		}
 		cfg.Owners.Links[name] = member
+	})
+}
+
+// ownerGroups reads which user groups may own users, and where they are written to.
+func (in *reader) ownerGroups(node ast.Node, cfg *Config) {
+	const example = "a user group's id as in S0123456789, and the id of its channel"
+	in.mapping(node, "groups", func(name string, entry *ast.MappingValueNode) {
+		at := positionOf(entry.Key)
+		if !groupID.MatchString(name) {
+			in.fail(at, "group "+shown(name)+" is not an id", example)
+		}
+		if _, again := cfg.Owners.Groups[name]; again {
+			in.fail(at, "group "+shown(name)+" stands here twice", "each group once")
+		}
+		channel, at, ok := in.text(entry.Value, "channel of a group", channelExample)
+		if ok && !channelID.MatchString(channel) {
+			in.fail(at, "channel "+shown(channel)+" of a group is not an id", channelExample)
+		}
+		if cfg.Owners.Groups == nil {
+			cfg.Owners.Groups = map[string]string{}
+		}
+		cfg.Owners.Groups[name] = channel
 	})
 }
 

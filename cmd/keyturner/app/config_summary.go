@@ -36,6 +36,9 @@ func (c Config) Summary(w io.Writer) error {
 		fmt.Fprintf(&b, "on-call    %s\n", strings.Join(c.Slack.Oncall, ", "))
 	}
 	fmt.Fprintf(&b, "owners     %d by link, the others by the tag %s%s\n", len(c.Owners.Links), c.Owners.Tag, c.Owners.byEmail())
+	for _, group := range slices.Sorted(maps.Keys(c.Owners.Groups)) {
+		fmt.Fprintf(&b, "           the user group %s, in %s\n", group, c.Owners.Groups[group])
+	}
 	for _, user := range slices.Sorted(maps.Keys(c.Exemptions)) {
 		e := c.Exemptions[user]
 		fmt.Fprintf(&b, "exempt     %s until the end of %s: %s\n", user, e.Until.Add(-1).Format(time.DateOnly), e.Reason)

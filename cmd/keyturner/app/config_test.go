@@ -193,7 +193,7 @@ func TestParse_Refuses(t *testing.T) {
 		{"unknown, near", "max_age", "max_ages", `22:3: unknown field "max_ages" in policy; write max_age`},
 		{"unknown, hyphen", "approvals_channel", "approvals-channel", `4:3: unknown field "approvals-channel" in slack; write approvals_channel`},
 		{"unknown, top", "schedule:", "schedules:", `28:1: unknown field "schedules"; write schedule`},
-		{"unknown, far", "  tag:", "  ldap:", `16:3: unknown field "ldap" in owners; write one of tag, links, email_tag, email_names`},
+		{"unknown, far", "  tag:", "  ldap:", `16:3: unknown field "ldap" in owners; write one of tag, links, email_tag, email_names, groups`},
 		{"unknown, elsewhere", "timezone:", "max_age: 90d\ntimezone:", `2:1: unknown field "max_age"; write it under policy`},
 		{"unknown, from the top", "  tag:", "  timezone:", `16:3: unknown field "timezone" in owners; write it at the top level, not indented`},
 		{"unknown, token", "  oncall:", "  bot_token: x\n  oncall:", `7:3: unknown field "bot_token" in slack: tokens come from SLACK_APP_TOKEN and SLACK_BOT_TOKEN; write it to one of those`},

@@ -21,7 +21,7 @@ var fields = map[string][]string{
 	"":           {"store", "timezone", "slack", "accounts", "owners", "exemptions", "policy", "schedule"},
 	"slack":      {"approvals_channel", "oncall_channel", "approvers", "oncall"},
 	"accounts":   {"id", "name", "role", "external_id"},
-	"owners":     {"tag", "links", "email_tag", "email_names"},
+	"owners":     {"tag", "links", "email_tag", "email_names", "groups"},
 	"exemptions": {"user", "reason", "until"},
 	"policy":     {"warn_age", "max_age", "unused_age", "quiet", "grace", "approval_expires", "secret_visible"},
 	"schedule":   {"scan", "digest"},

@@ -21,6 +21,7 @@ var slackMethods = map[string]string{
 	"GetConversationHistoryContext": "slack conversations.history",
 	"GetUserInfoContext":            "slack users.info",
 	"GetUserByEmailContext":         "slack users.lookupByEmail",
+	"GetUserGroupMembersContext":    "slack usergroups.users.list",
 	"OpenViewContext":               "slack views.open",
 	"UpdateViewContext":             "slack views.update",
 	"PublishViewContext":            "slack views.publish",

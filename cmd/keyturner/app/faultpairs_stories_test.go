@@ -46,6 +46,7 @@ var plots = []plot{
 	{"a lost creation", shape{replicas: 1, users: hasDeploy}, playLostCreation},
 	{"lost messages", shape{replicas: 1, users: hasReports}, playLostMessages},
 	{"few rights", shape{replicas: 1, users: hasDeploy}, playFewRights},
+	{"a group is the owner", shape{replicas: 1, users: hasDeploy, group: true}, playGroup},
 	{"an address names the owner", shape{replicas: 1, users: hasDeploy, mail: true}, playMail},
 	{"words", shape{replicas: 1, users: hasDeploy}, playWords},
 	{"two replicas", shape{replicas: 2, users: hasDeploy, lag: time.Second}, playTwoReplicas},
@@ -400,6 +401,14 @@ func playFewRights(p *play) {
 	p.startsAs("the bot starts with few rights")
 	p.scene("the owner asks by the form", func() { p.asks(olivia, ciDeploy, rotation.Replace) })
 	p.scene("the owner withdraws", func() { p.decide(olivia, "cancel", ciDeploy, rotation.Cancelled) })
+}
+
+// playGroup has one of a group begin and another one of it take the request back.
+func playGroup(p *play) {
+	p.startsAs("the bot starts where a group is the owner")
+	p.scene("one of the group asks", func() { p.asks(olivia, ciDeploy, rotation.Replace) })
+	p.pass(time.Minute) // so that the group is looked up again
+	p.scene("another one of the group withdraws", func() { p.decide(oscar, "cancel", ciDeploy, rotation.Cancelled) })
 }
 
 func playMail(p *play) {

@@ -250,6 +250,10 @@ func asFile(cfg Config) string {
 	}
 	fmt.Fprintf(&b, "owners:\n  tag: %s\n  email_names: %v\n", quoted(cfg.Owners.Tag), cfg.Owners.EmailNames)
 	line("  ", "email_tag", cfg.Owners.EmailTag)
+	b.WriteString("  groups:\n")
+	for _, group := range slices.Sorted(maps.Keys(cfg.Owners.Groups)) {
+		line("    ", group, cfg.Owners.Groups[group])
+	}
 	b.WriteString("  links:\n")
 	for _, user := range slices.Sorted(maps.Keys(cfg.Owners.Links)) {
 		line("    ", quoted(user), cfg.Owners.Links[user])

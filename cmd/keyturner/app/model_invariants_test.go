@@ -242,6 +242,12 @@ func (o *watch) ownerOf(u rotation.UserRef) string {
 	return ""
 }
 
+// owns tells whether a member, or the group that they are of, is the owner of a user.
+func (o *watch) owns(member string, u rotation.UserRef) bool {
+	owner := o.ownerOf(u)
+	return member == owner || o.w.shape.group && owner == olivia && member == oscar
+}
+
 // inv1Decisions: every decision that is stored was made by somebody who clicked, and might.
 func (o *watch) inv1Decisions(all []rotation.Progress) {
 	for _, p := range all {
@@ -278,15 +284,15 @@ func (o *watch) decided(r rotation.Rotation, a rotation.Ask) {
 	}
 	for _, d := range a.Decisions {
 		ref := rotation.Ref{ID: r.ID, Turn: a.Turn}.String()
-		owner := o.ownerOf(r.User)
+		isOwner := o.owns(string(d.By), r.User)
 		ownerMay := a.Closed == "cancel" || a.Closed == "reactivate" || a.Closed == "disown"
 		switch {
 		case !o.hasAsked(string(d.By), a.Closed, ref, d.At):
 			o.w.fail(1, "a decision is stored that nobody has made: %s %s by %s", ref, a.Closed, d.By)
-		case ownerMay && string(d.By) == owner && o.wasActive(owner, d.At):
+		case ownerMay && isOwner && o.wasActive(string(d.By), d.At):
 		case !o.mayDecide(string(d.By), d.At):
 			o.w.fail(1, "a decision is stored of somebody who may not: %s %s by %s", ref, a.Closed, d.By)
-		case a.Closed != "reactivate" && (string(d.By) == owner || d.By == r.Requester):
+		case a.Closed != "reactivate" && (isOwner || d.By == r.Requester):
 			o.w.fail(1, "a decision is stored of the owner or the requester: %s %s by %s", ref, a.Closed, d.By)
 		}
 	}

@@ -30,6 +30,7 @@ const (
 	dora                    = "UDORA" // on call
 	guest, stranger, former = "UGUEST", "USTRANGER", "UFORMER"
 	approvals, onCall       = "CAPPROVALS", "CONCALL"
+	team                    = "STEAM" // Olivia and Oscar
 )
 
 var (
@@ -80,6 +81,7 @@ type shape struct {
 	useLag   time.Duration // of last-used data
 	eventLag time.Duration // of CloudTrail
 	mail     bool          // owners are named by their e-mail addresses
+	group    bool          // a user group is the owner of what Olivia would own
 	users    uint          // bits: which users of the seed there are; 0: all
 	seed     uint64        // of which socket an envelope takes
 }
@@ -153,6 +155,7 @@ func (w *world) seedSlack() {
 			ID: id, Name: nick(id), Email: address(id), Restricted: id == guest, Deleted: id == former, Stranger: id == stranger,
 		})
 	}
+	w.slack.AddUserGroup(slacksim.UserGroup{ID: team, Handle: "team", Users: []string{olivia, oscar}})
 	for id, name := range map[string]string{approvals: "key-approvals", onCall: "on-call"} {
 		w.slack.AddChannel(slacksim.Channel{ID: id, Name: name, Members: everybody})
 	}
@@ -166,6 +169,8 @@ func (w *world) seedAWS() {
 		account := w.accounts[u.account]
 		tags := map[string]string{}
 		switch {
+		case w.shape.group && u.owner == olivia:
+			tags["slack-user-id"] = team
 		case w.shape.mail && u.owner != "":
 			tags["owner-email"] = address(u.owner)
 		case u.owner != "":
@@ -197,6 +202,9 @@ func (w *world) configure() {
 	cfg.Policy.Quiet, cfg.Policy.Grace, cfg.Policy.ApprovalExpires, cfg.Policy.SecretVisible = quiet, grace, expires, visible
 	if w.shape.mail {
 		cfg.Owners.EmailTag = "owner-email"
+	}
+	if w.shape.group {
+		cfg.Owners.Groups = map[string]string{team: onCall}
 	}
 	w.config = cfg
 	id, secret := w.accounts[prod].Principal("keyturner")

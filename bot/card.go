@@ -18,6 +18,7 @@ func approvalCard(v view, r rotation.Rotation, ask rotation.Ask) message {
 	d.header(askTitle(r, ask))
 	d.say(askStory(v, r, ask, i))
 	d.facts(askFacts(v, r, ask))
+	d.say(exposed(r))
 	if ask.Open() {
 		d.say(choices(r, ask))
 		d.note(sentences(standsUntil(r, ask), v.mayDecide(r), factsRead(ask)))

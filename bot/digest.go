@@ -205,7 +205,7 @@ func weight(d draft) int {
 // startable tells whether a button may begin the rotation of what was found.
 func startable(k keyFindings) bool {
 	return k.first && k.Breach != rotation.RootKey && k.Owner != "" && k.Running == "" && k.blocker == "" &&
-		!slices.Contains(k.breaches, rotation.ExtraKeys)
+		!slices.Contains(k.breaches, rotation.ExtraKeys) && !slices.Contains(k.breaches, rotation.Quarantined)
 }
 
 func dueWords(v view, k keyFindings) string {
@@ -230,6 +230,8 @@ func rootUse(k rotation.Key) string {
 // breach tells what was found about a key.
 func (v view) breach(b rotation.Breach, k rotation.Key) string {
 	switch b {
+	case rotation.Quarantined:
+		return "exposed: AWS has found a key of this user in public, and attached a policy named AWSCompromisedKeyQuarantine"
 	case rotation.TooOld:
 		if v.policy.MaxAge > 0 {
 			return "too old: created on " + when(k.Created) + ", and " + span(v.policy.MaxAge) + " is the most"
@@ -258,6 +260,8 @@ func (v view) breach(b rotation.Breach, k rotation.Key) string {
 func (v view) whatNext(k keyFindings) string {
 	owner := "Owner: " + mention(k.Owner) + "."
 	switch {
+	case slices.Contains(k.breaches, rotation.Quarantined):
+		return owner + " Do not remove that policy. Unless you know that it was another key, type `/rotate-key leaked " + esc(string(k.Key.ID)) + "` now."
 	case k.Doubt == rotation.NotLookedUp:
 		return "Its owner could not be looked up, so it is not known who is answerable. The operator finds the details in the log."
 	case k.Owner == "":
@@ -281,6 +285,7 @@ func theRest(rest []keyFindings) string {
 		words  string
 	}{
 		{rotation.RootKey, "root key"},
+		{rotation.Quarantined, "exposed in public"},
 		{rotation.TooOld, "too old"},
 		{rotation.ExtraKeys, "beyond AWS's limit"},
 		{rotation.Unneeded, "never used"},

@@ -325,7 +325,7 @@ func survey() rotation.Survey {
 			{ID: "888899990000", Name: "", Users: 3, Err: &rotation.CallError{Op: "read keys", Class: rotation.ClassThrottled, Err: errors.New("internal words")}},
 		},
 		Findings: []rotation.Finding{
-			root, exempt, aFinding(rotation.TooOld, ci, oldKey, 95), running, unowned,
+			root, aFinding(rotation.Quarantined, other("exposed"), "AKIAAAAAAAAAAAAEXPO1", 95), exempt, aFinding(rotation.TooOld, ci, oldKey, 95), running, unowned,
 			aFinding(rotation.TooOld, other("old-site"), "AKIAAAAAAAAAAAASITE1", 100),
 			aFinding(rotation.ExtraKeys, other("many"), "AKIAAAAAAAAAAAAMANY1", 10),
 			aFinding(rotation.Unneeded, other("idle"), "AKIAAAAAAAAAAAAIDLE1", 60),

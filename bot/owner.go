@@ -13,6 +13,7 @@ func ownerCard(v view, r rotation.Rotation) message {
 	d.header("Key rotation for " + tidy(r.User.Name))
 	d.show(stepper(r), stepperInWords(r), nil)
 	d.facts(ownerFacts(v, r))
+	d.say(exposed(r))
 	d.say(sentences(cameBack(r), standingForOwner(r)))
 	switch {
 	case r.Stage == rotation.Switching:

@@ -275,6 +275,7 @@ func tales(t *testing.T) map[string]*tale {
 		"replace/switching-refuted":     confirmed().engine(rotation.Refute, refuted),
 		"replace/deactivating":          confirmed().by(alice, rotation.Approve),
 		"replace/switching-refuted-2":   confirmed().by(alice, rotation.Approve).engine(rotation.Refute, refuted),
+		"replace/requested-in-public":   replace(t).with(func(r *rotation.Rotation) { r.InPublic = true }),
 		"replace/confirmed-overruled":   overruled(),
 		"replace/overruled-renewed":     overruled().days(1).engine(rotation.Renew, rotation.Failure{}),
 		"replace/overruled-grace":       overruled().toGrace(),

@@ -51,6 +51,7 @@ func (e *Engine) request(ctx context.Context, q Request) (Progress, error) {
 			return p, err
 		}
 		r.Group = owns.Group
+		r.InPublic = e.inQuarantine(q.User)
 		p.Begin(r)
 		p.log(Entry{
 			At: e.now(), Actor: q.By.String(), Action: "request", Outcome: "moved", User: q.User.String(), Rotation: p.Rotation.ID,

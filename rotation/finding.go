@@ -12,6 +12,7 @@ type Breach string
 // The breaches, the gravest first.
 const (
 	RootKey      Breach = "root-key"      // the root user has an access key
+	Quarantined  Breach = "quarantined"   // AWS has found a key of the user in public
 	TooOld       Breach = "too-old"       // as old as the maximum age, or older
 	SoonTooOld   Breach = "soon-too-old"  // as old as the warning age, or older
 	Unneeded     Breach = "never-used"    // active for the unused age and never used
@@ -122,7 +123,7 @@ func (s Survey) Unread() []AccountState {
 	return slices.DeleteFunc(slices.Clone(s.Accounts), func(a AccountState) bool { return a.Err == nil })
 }
 
-var gravity = map[Breach]int{RootKey: 0, TooOld: 1, ExtraKeys: 2, Unneeded: 3, Idle: 4, TwoActive: 5, SoonTooOld: 6, LeftInactive: 7}
+var gravity = map[Breach]int{RootKey: 0, Quarantined: 1, TooOld: 2, ExtraKeys: 3, Unneeded: 4, Idle: 5, TwoActive: 6, SoonTooOld: 7, LeftInactive: 8}
 
 func sortFindings(fs []Finding) {
 	slices.SortStableFunc(fs, func(a, b Finding) int {

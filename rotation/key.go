@@ -42,6 +42,8 @@ type User struct {
 	ID      string // the unique id, AIDA…: another user under the same name has another
 	Created time.Time
 	Tags    map[string]string
+	// Quarantine is the policy that AWS attaches to a user whose key it has found in public; empty: none was seen.
+	Quarantine string
 }
 
 // KeyID is an access key's id, AKIA…. It is not secret.

@@ -46,7 +46,8 @@ type Rotation struct {
 	Terms     Terms
 
 	Stage    Stage
-	Turn     int // moves made so far; a button carries it, so that a click on an outdated card is recognised
+	Turn     int  // moves made so far; a button carries it, so that a click on an outdated card is recognised
+	InPublic bool // AWS had found a key of the user in public when it began
 	Begun    time.Time
 	Since    time.Time // when Stage was entered
 	Deadline time.Time // when Elapse is due; zero if it is not

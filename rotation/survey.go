@@ -49,7 +49,7 @@ func (e *Engine) surveyAccount(ctx context.Context, a Account) (found []Finding,
 			continue
 		}
 		user, ok := known[row.User]
-		if !ok || !e.cfg.Policy.Suspicious(row, e.now()) {
+		if !ok || user.Quarantine == "" && !e.cfg.Policy.Suspicious(row, e.now()) {
 			continue // deleted since the report was made, or nothing to look at
 		}
 		fs, err := e.surveyUser(ctx, a, user)
@@ -83,7 +83,7 @@ func (e *Engine) surveyUser(ctx context.Context, a Account, u User) ([]Finding, 
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, fmt.Errorf("read progress of %s: %w", u.Ref, err)
 	}
-	found := slices.DeleteFunc(e.cfg.Policy.Findings(u.Ref, keys, e.now()), p.expects)
+	found := append(quarantined(u, keys), slices.DeleteFunc(e.cfg.Policy.Findings(u.Ref, keys, e.now()), p.expects)...)
 	var owns Ownership
 	if len(found) > 0 {
 		if owns = e.cfg.Owners.Of(ctx, u, p.Link); owns.Err != nil {
@@ -92,7 +92,7 @@ func (e *Engine) surveyUser(ctx context.Context, a Account, u User) ([]Finding, 
 	}
 	for i := range found {
 		found[i].Owner, found[i].Doubt = owns.Owner(), owns.Doubt
-		if x := e.cfg.Exemptions[u.Ref]; x.Holds(e.now()) {
+		if x := e.cfg.Exemptions[u.Ref]; x.Holds(e.now()) && found[i].Breach != Quarantined { // which nobody has accepted
 			found[i].Exempt = x
 		}
 		if r, ok := p.Running(); ok {
@@ -100,6 +100,25 @@ func (e *Engine) surveyUser(ctx context.Context, a Account, u User) ([]Finding, 
 		}
 	}
 	return found, nil
+}
+
+// quarantined names every key that works of a user whose key AWS has found in public: which one it was, AWS tells by mail alone.
+func quarantined(u User, keys []Key) []Finding {
+	var found []Finding
+	for _, k := range keys {
+		if u.Quarantine != "" && k.Status == Active {
+			found = append(found, Finding{Breach: Quarantined, User: u.Ref, Key: k})
+		}
+	}
+	return found
+}
+
+// inQuarantine tells whether the latest list of the account's users had a user quarantined. It asks nobody; that nothing is known of it
+// says nothing.
+func (e *Engine) inQuarantine(u UserRef) bool {
+	e.people.mu.Lock()
+	defer e.people.mu.Unlock()
+	return slices.ContainsFunc(e.people.lists[u.Account].users, func(known User) bool { return known.Ref == u && known.Quarantine != "" })
 }
 
 // expects tells whether a finding is only what the user's running rotation has brought about: two active keys, or its old key inactive.

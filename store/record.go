@@ -52,6 +52,7 @@ type (
 		Terms     termsRecord       `json:"terms,omitzero"`
 		Stage     rotation.Stage    `json:"stage"`
 		Turn      int               `json:"turn,omitzero"`
+		InPublic  bool              `json:"in_public,omitzero"`
 		Begun     time.Time         `json:"begun,omitzero"`
 		Since     time.Time         `json:"since,omitzero"`
 		Deadline  time.Time         `json:"deadline,omitzero"`

@@ -3,6 +3,7 @@ package awsiam
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/arn"
@@ -24,7 +25,7 @@ const (
 func (a *Account) Users(ctx context.Context) ([]rotation.User, error) {
 	users, err := a.detailedUsers(ctx)
 	if err != nil && accessDenied(err) {
-		a.log.Warn("iam:GetAccountAuthorizationDetails is denied: reading the tags of each user by itself", "account", a.id)
+		a.log.Warn("iam:GetAccountAuthorizationDetails is denied: reading the tags of each user by itself, and no quarantine is seen", "account", a.id)
 		return a.listedUsers(ctx)
 	}
 	return users, err
@@ -49,6 +50,7 @@ func (a *Account) detailedUsers(ctx context.Context) ([]rotation.User, error) {
 			if err != nil {
 				return false, nil, err
 			}
+			u.Quarantine = quarantine(d.AttachedManagedPolicies)
 			users = append(users, u)
 		}
 		return out.IsTruncated, out.Marker, nil
@@ -57,6 +59,19 @@ func (a *Account) detailedUsers(ctx context.Context) ([]rotation.User, error) {
 		return nil, err
 	}
 	return users, nil
+}
+
+// quarantinePolicy is how the names of the policies begin that AWS attaches to a user whose key it has found in public
+// (https://docs.aws.amazon.com/aws-managed-policy/latest/reference/AWSCompromisedKeyQuarantineV3.html).
+const quarantinePolicy = "AWSCompromisedKeyQuarantine"
+
+func quarantine(policies []types.AttachedPolicy) string {
+	for _, p := range policies {
+		if name := aws.ToString(p.PolicyName); strings.HasPrefix(name, quarantinePolicy) {
+			return name
+		}
+	}
+	return ""
 }
 
 // listedUsers lists the users, then asks for the tags of each. A user deleted in between is left out.

@@ -26,6 +26,9 @@ var ranked = []rotation.On{
 	rotation.Overrule, rotation.Reissue, rotation.Abandon, rotation.Cancel, rotation.Disown, rotation.Close,
 }
 
+// deciding is who decides about a rotation that is not theirs: approvers, and of a leak also on-call.
+const deciding = rotation.ByApprover | rotation.ByResponder
+
 // maxVisible is how many buttons stand in a row; the others are in the overflow menu.
 const maxVisible = 2
 
@@ -101,6 +104,8 @@ func label(r rotation.Rotation, on rotation.On) string {
 			return "Deactivate " + r.Old.Short()
 		case rotation.Expiring:
 			return "Delete " + r.Old.Short()
+		case rotation.Leaked:
+			return "Deactivate " + r.Old.Short() + " now"
 		}
 		return "Create the new key"
 	case rotation.Deny:
@@ -112,7 +117,7 @@ func label(r rotation.Rotation, on rotation.On) string {
 	case rotation.Abandon:
 		return "Keep the old key after all"
 	case rotation.Reactivate:
-		if r.Kind == rotation.Retire {
+		if heirless(r) {
 			return "Reactivate " + r.Old.Short()
 		}
 		return "Reactivate the old key"
@@ -158,6 +163,13 @@ func (v view) dialog(r rotation.Rotation, on rotation.On) *slack.ConfirmationBlo
 		return confirmation("Deactivate "+before+"?", sentences(
 			before+whose, "Last used: "+plainUse(shownOld(r))+".", overruledShort(r),
 			"Anything that still uses it fails at once. It can be made active again for "+span(r.Terms.Grace)+"."), "Deactivate", "Keep it active")
+	case on == rotation.Approve && r.Stage == rotation.Leaked:
+		return confirmation("Deactivate "+before+" now?", sentences(
+			before+whose, "Last used: "+plainUse(shownOld(r))+".",
+			"Anything that still uses it fails at once. It can be made active again for "+span(r.Terms.Grace)+"."), "Deactivate", "Keep it active")
+	case on == rotation.Reactivate && r.Kind == rotation.Leak:
+		return confirmation("Reactivate "+before+"?", sentences(
+			before+whose, "It is reported as leaked: whoever has it can use it again.", "You are asked about it once more then."), "Reactivate it", "Leave it inactive")
 	case on == rotation.Approve && r.Stage == rotation.Expiring:
 		return confirmation("Delete "+before+"?", sentences(
 			before+whose, "Last used: "+plainUse(shownOld(r))+".",

@@ -21,14 +21,14 @@ func approvalCard(v view, r rotation.Rotation, ask rotation.Ask) message {
 	d.say(exposed(r))
 	if ask.Open() {
 		d.say(choices(r, ask))
-		d.note(sentences(standsUntil(r, ask), v.mayDecide(r), factsRead(ask)))
-		d.buttons(v.offer(r, rotation.ByApprover, rotation.Ref{ID: r.ID, Turn: ask.Turn}))
+		d.note(sentences(standsUntil(r, ask), v.mayDecide(r, ask), factsRead(ask)))
+		d.buttons(v.offer(r, deciding, rotation.Ref{ID: r.ID, Turn: ask.Turn}))
 		return d.message()
 	}
 	d.say(sentences(answer(r, ask), outcome(r, i)))
 	d.note(factsRead(ask))
 	if i == len(r.Asks)-1 {
-		d.buttons(v.offer(r, rotation.ByApprover, r.Ref()))
+		d.buttons(v.offer(r, deciding, r.Ref()))
 	}
 	return d.message()
 }
@@ -47,11 +47,15 @@ func askTitle(r rotation.Rotation, ask rotation.Ask) string {
 	}
 	what := "create a new key for " + name
 	switch {
+	case ask.Stage == rotation.Leaked && ask.Open():
+		return "Leaked: deactivate a key of " + name + " now?"
+	case ask.Stage == rotation.Leaked:
+		what = "deactivate a leaked key of " + name
 	case ask.Stage == rotation.Confirmed && r.Kind == rotation.Retire:
 		what = "deactivate a key of " + name
 	case ask.Stage == rotation.Confirmed:
 		what = "deactivate the old key of " + name
-	case ask.Stage == rotation.Expiring && r.Kind == rotation.Retire:
+	case ask.Stage == rotation.Expiring && heirless(r):
 		what = "delete a key of " + name
 	case ask.Stage == rotation.Expiring:
 		what = "delete the old key of " + name
@@ -68,6 +72,8 @@ func stepOf(r rotation.Rotation, ask rotation.Ask) string {
 	switch {
 	case r.Kind == rotation.Replace:
 		stages = []rotation.Stage{rotation.Requested, rotation.Confirmed, rotation.Expiring}
+	case r.Kind == rotation.Leak:
+		stages = []rotation.Stage{rotation.Leaked, rotation.Expiring}
 	case leftover(r):
 		return ""
 	}
@@ -92,6 +98,8 @@ func askStory(v view, r rotation.Rotation, ask rotation.Ask, i int) string {
 	switch ask.Stage {
 	case rotation.Requested:
 		return sentences(requestedBy(v, r), again)
+	case rotation.Leaked:
+		return reportedBy(v, r, i)
 	case rotation.Confirmed:
 		if r.Kind == rotation.Retire {
 			return sentences(requestedBy(v, r), "The key gets no successor. AWS has no use of it in the last "+span(r.Terms.Quiet)+".", again)
@@ -109,7 +117,7 @@ func askStory(v view, r rotation.Rotation, ask rotation.Ask, i int) string {
 
 func requestedBy(v view, r rotation.Rotation) string {
 	what := "to replace a key of "
-	if r.Kind == rotation.Retire {
+	if heirless(r) {
 		what = "to retire a key of "
 	}
 	s := mention(r.Requester) + " asks " + what + v.user(r.User)
@@ -128,7 +136,7 @@ func requestedBy(v view, r rotation.Rotation) string {
 func graceOver(r rotation.Rotation, ask rotation.Ask) string {
 	s := "The grace is over. " + short(r.Old) + " was inactive already when the rotation began on " + when(r.Begun) + "."
 	for _, a := range r.Asks {
-		if n := len(a.Decisions); a.Stage == rotation.Confirmed && a.Turn < ask.Turn && a.Closed == string(rotation.Approve) && n > 0 {
+		if n := len(a.Decisions); (a.Stage == rotation.Confirmed || a.Stage == rotation.Leaked) && a.Turn < ask.Turn && a.Closed == string(rotation.Approve) && n > 0 {
 			d := a.Decisions[n-1]
 			s = "The grace is over. " + mention(d.By) + " approved of deactivating " + short(r.Old) + " on " + when(d.At) + "."
 		}
@@ -156,7 +164,7 @@ func askFacts(v view, r rotation.Rotation, ask rotation.Ask) []fact {
 		{"Requested by", mention(r.Requester)},
 	}
 	facts = append(facts, oldFacts(r, ask)...)
-	if r.Kind == rotation.Retire {
+	if heirless(r) {
 		return facts
 	}
 	if fresh, ok := ask.Evidence.Key(newIn(r, ask)); ok {
@@ -169,7 +177,7 @@ func askFacts(v view, r rotation.Rotation, ask rotation.Ask) []fact {
 
 func oldFacts(r rotation.Rotation, ask rotation.Ask) []fact {
 	name := "Old key"
-	if r.Kind == rotation.Retire {
+	if heirless(r) {
 		name = "Key"
 	}
 	facts := []fact{{name, code(string(r.Old))}}
@@ -193,6 +201,8 @@ func choices(r rotation.Rotation, ask rotation.Ask) string {
 	case rotation.Requested:
 		return "*If you approve*, Keyturner creates a second key and gives its secret to " + owner +
 			" alone. The old key keeps working.\n*If you deny*, the rotation ends and nothing is changed."
+	case rotation.Leaked:
+		return leakChoices(r)
 	case rotation.Confirmed:
 		s := "*If you approve*, " + short(r.Old) + " stops working at once. Anything that still uses it fails. " + owner +
 			" or an approver can make it active again with one click, for at least " + span(r.Terms.Grace) + ".\n"
@@ -208,15 +218,18 @@ func choices(r rotation.Rotation, ask rotation.Ask) string {
 }
 
 func afterReactivating(r rotation.Rotation) string {
-	if r.Kind == rotation.Retire {
+	switch r.Kind {
+	case rotation.Retire:
 		return "it works again and the rotation ends."
+	case rotation.Leak:
+		return "it works again, for whoever has it too, and you are asked about it once more."
 	}
 	return "it works again, and " + mention(r.Owner) + " has more time to move the applications."
 }
 
 // stuckChoices tells what the lifecycle offers for a stuck rotation, and what each would do.
 func stuckChoices(r rotation.Rotation, ask rotation.Ask) string {
-	offered := r.Offers(rotation.ByApprover)
+	offered := r.Offers(deciding)
 	s := ""
 	if ask.Stuck.Class == rotation.ClassDisowned {
 		s = "*If you revoke it*, " + short(ask.Stuck.Key) + " is deleted for good, even if it has been used, and the rotation ends. " + short(r.Old) + " keeps working."
@@ -249,6 +262,8 @@ func tryingAgain(r rotation.Rotation, f rotation.Failure) string {
 		way = " First: " + lowerFirst(classes[f.Class].way)
 	}
 	switch f.At {
+	case rotation.Leaked:
+		return "you are asked once more whether the key is deactivated, if it is active." + way
 	case rotation.Requested:
 		return "you are asked once more whether a new key is created." + way
 	case rotation.Creating:
@@ -277,7 +292,10 @@ func standsUntil(r rotation.Rotation, ask rotation.Ask) string {
 	return "This stands until somebody decides."
 }
 
-func (v view) mayDecide(r rotation.Rotation) string {
+func (v view) mayDecide(r rotation.Rotation, ask rotation.Ask) string {
+	if ask.Stage == rotation.Leaked {
+		return "One approver or somebody on call decides, whoever reported it and whoever owns the key."
+	}
 	if ms := v.deciders(r); len(ms) > 0 {
 		return sentences(anyOf(ms)+" may decide. The owner and the requester may not.", norGroup(r))
 	}
@@ -303,6 +321,7 @@ var verdicts = map[rotation.On]string{
 	rotation.Reactivate: "Reactivated",
 	rotation.Disown:     "Disowned",
 	rotation.Overrule:   "Overruled",
+	rotation.Yield:      "Overtaken",
 	rotation.TryAgain:   "Tried again",
 	rotation.Revoke:     "Revoked",
 	rotation.Keep:       "Kept",
@@ -326,6 +345,8 @@ func answer(r rotation.Rotation, ask rotation.Ask) string {
 	switch rotation.On(ask.Closed) {
 	case rotation.Elapse:
 		return "*Lapsed* · " + when(ask.At.Add(r.Terms.Expires)) + ". Nobody decided in time."
+	case rotation.Yield:
+		return "*Overtaken.* A key of the user is reported as leaked, and that goes first."
 	case rotation.Renew:
 		return "*Renewed.* The facts changed before anything was done, and the conditions still hold. A new request takes this one's place."
 	case rotation.Refute:
@@ -354,13 +375,14 @@ func outcome(r rotation.Rotation, i int) string {
 	switch {
 	case ask.Stage == rotation.Requested && next.Stage == rotation.Stuck && next.Stuck.At != rotation.Switching && next.Stuck.At != rotation.Freezing,
 		ask.Stage == rotation.Confirmed && next.Stage == rotation.Stuck && next.Stuck.At == rotation.Deactivating,
+		ask.Stage == rotation.Leaked && next.Stage == rotation.Stuck && next.Stuck.At == rotation.Deactivating,
 		ask.Stage == rotation.Expiring && next.Stage == rotation.Stuck:
 		return "It then got stuck, and a newer message asks how it goes on."
 	case ask.Stage == rotation.Requested:
 		return "The new key " + short(newIn(r, next)) + " was created."
 	case ask.Stage == rotation.Confirmed && next.Stage == rotation.Confirmed:
 		return "A newer message asks again."
-	case ask.Stage == rotation.Confirmed:
+	case ask.Stage == rotation.Confirmed, ask.Stage == rotation.Leaked:
 		return short(r.Old) + " was made inactive."
 	}
 	return ""

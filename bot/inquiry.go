@@ -197,6 +197,6 @@ func reminderMessage(v view, r rotation.Rotation, ask rotation.Ask, x rotation.R
 	} else {
 		d.show("<"+card+"|Its card> in this channel has the facts and the buttons.", "Its card in this channel has the facts and the buttons: "+card, nil)
 	}
-	d.note(sentences(standsUntil(r, ask), v.mayDecide(r)))
+	d.note(sentences(standsUntil(r, ask), v.mayDecide(r, ask)))
 	return d.message()
 }

@@ -2,11 +2,51 @@ package bot
 
 import "github.com/keyturner/keyturner/rotation"
 
+// heirless tells whether the key gets no successor.
+func heirless(r rotation.Rotation) bool { return r.Kind == rotation.Retire || r.Kind == rotation.Leak }
+
 // exposed warns that AWS has found a key of the user in public: then nobody should wait for applications to move.
 func exposed(r rotation.Rotation) string {
-	if !r.InPublic || r.Ended() {
+	if !r.InPublic || r.Ended() || r.Kind == rotation.Leak {
 		return ""
 	}
 	return "*AWS has found a key of this user in public* and has attached a policy named AWSCompromisedKeyQuarantine, which is not to be removed. " +
 		"If it is this key, do not wait for applications to move: type `/rotate-key leaked` and the key's whole id."
+}
+
+// reportedBy tells who says that a key is leaked, and why.
+func reportedBy(v view, r rotation.Rotation, i int) string {
+	s := mention(r.Requester) + " reports that a key of " + v.user(r.User) + " is leaked: others have it, or may have it."
+	if i > 0 {
+		s += " It has been made active again since it was deactivated."
+	}
+	if reason := reasonGiven(r.Reason); reason != "" {
+		return s + " " + reason
+	}
+	return s
+}
+
+// leakChoices tells what each answer does.
+func leakChoices(r rotation.Rotation) string {
+	told := ""
+	if r.Owner != "" {
+		told = " " + mention(r.Owner) + " is told."
+	}
+	return "*If you approve*, " + short(r.Old) + " stops working at once, in use or not, and nobody else has to agree. Anything that still uses it fails." + told +
+		" It can be made active again with one click, for at least " + span(r.Terms.Grace) +
+		".\n*If you deny*, it stays active and this ends.\nSessions that were begun with the key live on for up to 36 hours: look in AWS CloudTrail what it was used for."
+}
+
+// cutMessage tells an owner that their key does not work any more.
+func cutMessage(v view, r rotation.Rotation) message {
+	var d draft
+	d.header("A leaked key of " + tidy(r.User.Name) + " is deactivated")
+	by := ""
+	if ask, ok := r.Approved(rotation.Leaked); ok && len(ask.Decisions) > 0 {
+		by = mention(ask.Decisions[len(ask.Decisions)-1].By) + " has decided so."
+	}
+	d.say(sentences("Your key "+short(r.Old)+" of "+v.user(r.User)+" was made inactive on "+when(r.CutOff)+", because "+mention(r.Requester)+" reports that it is leaked.",
+		by, "Everything that uses it fails now."))
+	d.say("*What to do:* Tell on-call what used it, and since when others may have had it. Move what must go on to another key or, better, to a role. The rotation's own message has the button that makes the key active again; whoever has it can use it then.")
+	return d.message()
 }

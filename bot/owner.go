@@ -43,7 +43,7 @@ func standingForOwner(r rotation.Rotation) string {
 
 func ownerFacts(v view, r rotation.Rotation) []fact {
 	facts := []fact{{"Account", v.accountInFull(r.User.Account)}, {"IAM user", code(r.User.Name)}}
-	if r.Kind == rotation.Retire {
+	if heirless(r) {
 		facts = append(facts, fact{"Key", code(string(r.Old))})
 	} else {
 		facts = append(facts, fact{"Old key", code(string(r.Old))})
@@ -65,6 +65,7 @@ type step struct{ ahead, done string }
 
 var (
 	stepAsk        = step{"ask", "asked"}
+	stepReport     = step{"report a leak", "leak reported"}
 	stepTwo        = step{"find two keys", "two active keys found"}
 	stepLeftover   = step{"find the key", "found inactive"}
 	stepCreate     = step{"create a new key", "created"}
@@ -76,6 +77,8 @@ var (
 // way lists the steps of a rotation.
 func way(r rotation.Rotation) []step {
 	switch {
+	case r.Kind == rotation.Leak:
+		return []step{stepReport, stepDeactivate, stepDelete}
 	case r.Kind == rotation.Adopt:
 		return []step{stepTwo, stepSwitch, stepDeactivate, stepDelete}
 	case leftover(r) && r.Stage != rotation.Denied && r.Stage != rotation.Lapsed:
@@ -96,7 +99,7 @@ func stepAt(r rotation.Rotation, s rotation.Stage) step {
 		return stepCreate
 	case rotation.Freezing:
 		return stepSwitch
-	case rotation.Confirmed, rotation.Deactivating:
+	case rotation.Confirmed, rotation.Leaked, rotation.Deactivating:
 		return stepDeactivate
 	case rotation.Grace, rotation.Expiring, rotation.Deleting:
 		return stepDelete
@@ -112,7 +115,7 @@ func stepBack(r rotation.Rotation) step {
 	switch {
 	case r.Kind == rotation.Retire && leftover(r):
 		return stepDelete
-	case r.Kind == rotation.Retire:
+	case heirless(r):
 		return stepDeactivate
 	case r.Kind == rotation.Adopt || r.Stage == rotation.Switching || r.New != "" || !r.Disowned.IsZero():
 		return stepSwitch
@@ -192,7 +195,7 @@ func nuance(r rotation.Rotation) string {
 		return "making " + r.Old.Short() + " active again"
 	case rotation.Grace:
 		return "after the grace"
-	case rotation.Requested, rotation.Confirmed, rotation.Expiring:
+	case rotation.Requested, rotation.Leaked, rotation.Confirmed, rotation.Expiring:
 		return "waiting for approval"
 	}
 	return ""
@@ -230,6 +233,8 @@ func advice(r rotation.Rotation) []string {
 		return []string{"You need not do anything now. The secret comes in a message of its own."}
 	case rotation.Switching:
 		return slices.DeleteFunc([]string{aboutSecret(r), whatToDo(r), missing(r), mailHint(r), otherWays(r)}, func(s string) bool { return s == "" })
+	case rotation.Leaked:
+		return []string{"Be ready: if it is decided so, everything that uses " + before + " fails at once. Give what must go on another key or, better, a role."}
 	case rotation.Freezing:
 		return []string{"You need not do anything now. On-call has been told. If somebody else uses your Slack account, end its sessions in Slack and change your password."}
 	case rotation.Confirmed:
@@ -252,6 +257,9 @@ func advice(r rotation.Rotation) []string {
 		}
 		return []string{"You need not do anything now. The approvers have been asked how it goes on."}
 	case rotation.Closed:
+		if r.Failure.Class == rotation.ClassLeaked {
+			return []string{"A key of this user, " + short(r.Failure.Key) + ", is reported as leaked. That goes first and has a message of its own. The keys stay as they are until it is decided."}
+		}
 		if r.Failure.At == "" {
 			return []string{"An approver ended it while the applications were being moved. Both keys are active. Look in AWS whether they are as you need them."}
 		}

@@ -66,6 +66,7 @@ var classes = map[rotation.Class]classText{
 	rotation.ClassUnknown:   {"The answer was lost, so it may or may not have been done.", "Keyturner looks before it acts again. Try again in a minute."},
 	rotation.ClassChanged:   {"The facts are not what the rotation left. Somebody else acted.", "Find out who changed the keys, and why."},
 	rotation.ClassDisowned:  {"The owner did not ask for the new key.", "Ask who did, and look in AWS what it was used for."},
+	rotation.ClassLeaked:    {"A key of the user is reported as leaked.", "Decide about that first."},
 	rotation.ClassOverdue:   {"Nobody has done in time what the rotation waits for.", "Ask the owner how far they are."},
 	rotation.ClassSuspect:   {"A key appeared that Keyturner may or may not have made.", "Look in AWS who created it. Delete it there if nobody needs it."},
 	rotation.ClassExhausted: {"Keyturner tried several times and then gave up.", "Check that AWS and Slack work, then try again."},

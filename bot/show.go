@@ -34,7 +34,9 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 		ws = append(ws, wanted{name: r.ID + "/" + which, channel: channel, message: m})
 	}
 	for _, r := range p.All() {
-		add(r, "owner", string(r.Owner), ownerCard(b.view, r))
+		if r.Owner != "" {
+			add(r, "owner", string(r.Owner), ownerCard(b.view, r))
+		}
 		if channel := b.cfg.Groups[r.Group]; channel != "" {
 			add(r, "group", channel, groupCard(b.view, r))
 		}
@@ -53,9 +55,15 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 			for i, x := range ask.Reminders {
 				add(r, fmt.Sprintf("remind%d-%d", ask.Turn, i+1), b.cfg.Approvals, reminderMessage(b.view, r, ask, x, b.permalink(p.Posts[r.ID+"/ask"+strconv.Itoa(ask.Turn)])))
 			}
+			if ask.Stage == rotation.Leaked && b.cfg.OnCall != b.cfg.Approvals {
+				add(r, "leak"+strconv.Itoa(ask.Turn), b.cfg.OnCall, approvalCard(b.view, r, ask))
+			}
 			if ask.Overruled.By != "" {
 				add(r, "overruled"+strconv.FormatInt(ask.Overruled.At.Unix(), 10), string(r.Owner), overruledMessage(b.view, r, ask))
 			}
+		}
+		if r.Kind == rotation.Leak && !r.CutOff.IsZero() && r.Owner != "" {
+			add(r, "cut"+strconv.FormatInt(r.CutOff.Unix(), 10), string(r.Owner), cutMessage(b.view, r))
 		}
 		if !r.Disowned.IsZero() {
 			add(r, "disowned", b.cfg.OnCall, disownedMessage(b.view, r))
@@ -521,4 +529,4 @@ func (b *Bot) repair(ctx context.Context, ref rotation.Ref, channel, ts, which s
 }
 
 // markPattern is what mark writes into buttons.
-var markPattern = regexp.MustCompile(`^(owner|group|alarm|disowned|(ask|receipt|open)[0-9]{1,6})$`)
+var markPattern = regexp.MustCompile(`^(owner|group|alarm|disowned|(ask|receipt|open|leak|cut)[0-9]{1,6})$`)

@@ -12,6 +12,8 @@ func standing(r rotation.Rotation) string {
 	switch r.Stage {
 	case rotation.Requested:
 		return "An approver must decide whether a new key is created."
+	case rotation.Leaked:
+		return before + " is reported as leaked. An approver or somebody on call must decide whether it is made inactive now."
 	case rotation.Creating:
 		return sentences("Keyturner is creating the new key.", retrying(r))
 	case rotation.Delivering:
@@ -49,7 +51,7 @@ func standing(r rotation.Rotation) string {
 func endedBy(r rotation.Rotation) string {
 	last := lastAsk(r)
 	switch rotation.On(last.Closed) {
-	case rotation.Deny, rotation.Elapse, rotation.Close, rotation.Cancel:
+	case rotation.Deny, rotation.Elapse, rotation.Close, rotation.Cancel, rotation.Yield:
 		return answer(r, last)
 	}
 	return ""
@@ -113,7 +115,7 @@ func retrying(r rotation.Rotation) string {
 func ending(r rotation.Rotation) string {
 	switch r.Stage {
 	case rotation.Done:
-		if r.Kind == rotation.Retire {
+		if heirless(r) {
 			return "Done. " + short(r.Old) + " is deleted. It has no successor."
 		}
 		return "Done. " + short(r.Old) + " is deleted. " + short(r.New) + " has taken its place."
@@ -166,6 +168,8 @@ func (v view) next(r rotation.Rotation) string {
 		return "nothing, the rotation has ended"
 	case r.Stage == rotation.Switching:
 		return mention(r.Owner) + " moves the applications and confirms it"
+	case r.Stage == rotation.Leaked:
+		return "an approver or somebody on call decides, one is enough"
 	case r.Stage == rotation.Grace:
 		return "nobody, until " + when(r.Deadline)
 	case r.Stage.Working():

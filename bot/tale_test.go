@@ -81,6 +81,10 @@ func retire(t *testing.T) *tale {
 	})
 }
 
+func leak(t *testing.T) *tale {
+	return begin(t, rotation.Request{Leak: true, Key: oldKey, Reason: "It stands in a public repository.", By: rotation.Actor{Member: oncall}}, nil)
+}
+
 func retireLeftover(t *testing.T) *tale {
 	return begin(t, rotation.Request{Retire: true, Key: oldKey}, func(tl *tale) {
 		tl.quietSince, tl.oldStatus = monday.Add(-70*24*time.Hour), rotation.Inactive
@@ -124,7 +128,7 @@ func (tl *tale) step(ev rotation.Event) *tale {
 
 func (tl *tale) by(m rotation.MemberID, on rotation.On, reason ...string) *tale {
 	tl.t.Helper()
-	ev := rotation.Event{On: on, By: rotation.Actor{Member: m, Approver: m == alice || m == bob}}
+	ev := rotation.Event{On: on, By: rotation.Actor{Member: m, Approver: m == alice || m == bob, OnCall: m == oncall || m == owner && tl.r.Stage == rotation.Leaked}}
 	if len(reason) > 0 {
 		ev.Reason = reason[0]
 	}
@@ -324,6 +328,21 @@ func tales(t *testing.T) map[string]*tale {
 		"adopt/done":                    adopt(t).toConfirmed().toGrace().toExpiring().by(alice, rotation.Approve).works(),
 		"adopt/stuck-confirmed":         adopt(t).toConfirmed().finds(rotation.OldGone, oldKey),
 		"adopt/closed":                  adopt(t).toConfirmed().finds(rotation.OldGone, oldKey).by(alice, rotation.Close, "Deleted by hand."),
+		"leak/leaked":                   leak(t),
+		"leak/leaked-nobodys":           leak(t).with(func(r *rotation.Rotation) { r.Owner = "" }),
+		"leak/denied":                   leak(t).by(owner, rotation.Deny, "It is the key of the honeypot."),
+		"leak/deactivating":             leak(t).by(oncall, rotation.Approve),
+		"leak/grace":                    leak(t).by(oncall, rotation.Approve).works(),
+		"leak/expiring":                 leak(t).by(oncall, rotation.Approve).works().toExpiring(),
+		"leak/deleting":                 leak(t).by(oncall, rotation.Approve).works().toExpiring().by(alice, rotation.Approve),
+		"leak/done":                     leak(t).by(oncall, rotation.Approve).works().toExpiring().by(alice, rotation.Approve).works(),
+		"leak/reactivating":             leak(t).by(oncall, rotation.Approve).works().by(owner, rotation.Reactivate),
+		"leak/leaked-again":             leak(t).by(oncall, rotation.Approve).works().by(owner, rotation.Reactivate).works(),
+		"leak/stuck-leaked":             leak(t).finds(rotation.UserReplaced, ""),
+		"leak/stuck-deactivating":       leak(t).by(oncall, rotation.Approve).fails(rotation.ClassDenied),
+		"leak/closed":                   leak(t).finds(rotation.OldGone, oldKey).by(alice, rotation.Close, "Deleted by hand."),
+		"replace/overtaken":             replace(t).engine(rotation.Yield, rotation.Failure{Class: rotation.ClassLeaked, Key: oldKey}),
+		"replace/switching-overtaken":   fresh().engine(rotation.Yield, rotation.Failure{Class: rotation.ClassLeaked, Key: oldKey}),
 		"retire/confirmed":              retire(t),
 		"retire/denied":                 retire(t).by(alice, rotation.Deny),
 		"retire/kept":                   retire(t).by(owner, rotation.Cancel),

@@ -45,13 +45,14 @@ func TestApprovalCard(t *testing.T) {
 
 // Every kind is told in every stage that its rows of the lifecycle lead to.
 func TestTalesReachEveryStage(t *testing.T) {
-	seen := map[rotation.Kind]map[rotation.Stage]bool{rotation.Replace: {}, rotation.Adopt: {}, rotation.Retire: {}}
+	seen := map[rotation.Kind]map[rotation.Stage]bool{rotation.Replace: {}, rotation.Adopt: {}, rotation.Retire: {}, rotation.Leak: {}}
 	for _, tl := range tales(t) {
 		seen[tl.r.Kind][tl.r.Stage] = true
 	}
-	successor := []string{"Requested", "Creating", "Delivering", "Discarding", "Freezing"}
+	successor := []string{"Requested", "Creating", "Delivering", "Discarding", "Freezing", "Leaked"}
 	cannot := map[rotation.Kind][]string{
-		rotation.Replace: nil,
+		rotation.Replace: {"Leaked"},
+		rotation.Leak:    {"Requested", "Creating", "Delivering", "Discarding", "Freezing", "Switching", "Confirmed", "Cancelled", "Lapsed"},
 		rotation.Adopt:   append(successor, "Denied", "Lapsed"),
 		rotation.Retire:  append(successor, "Switching"),
 	}
@@ -73,7 +74,7 @@ func TestCardsOfferWhatTheLifecycleOffers(t *testing.T) {
 		for i, ask := range r.Asks {
 			want := map[rotation.On]bool{}
 			if i == len(r.Asks)-1 {
-				want = set(r.Offers(rotation.ByApprover))
+				want = set(r.Offers(deciding))
 			}
 			if got := clickable(t, approvalCard(testView(), r, ask), r.Ref()); !cmp.Equal(got, want) {
 				t.Errorf("%s: approvers' buttons of ask %d: %s", name, i+1, cmp.Diff(want, got))
@@ -134,9 +135,9 @@ func clickable(t *testing.T, m message, ref rotation.Ref) map[rotation.On]bool {
 func TestDestructiveMovesAskOnceMore(t *testing.T) {
 	v := testView()
 	for name, tl := range tales(t) {
-		for _, on := range tl.r.Offers(rotation.ByOwner | rotation.ByApprover) {
+		for _, on := range tl.r.Offers(rotation.ByOwner | deciding) {
 			want := slices.Contains([]rotation.On{rotation.Reissue, rotation.Abandon, rotation.Disown, rotation.Revoke, rotation.Keep}, on) ||
-				on == rotation.Approve && tl.r.Stage != rotation.Requested
+				on == rotation.Approve && tl.r.Stage != rotation.Requested || on == rotation.Reactivate && tl.r.Kind == rotation.Leak
 			dialog := v.dialog(tl.r, on)
 			if (dialog != nil) != want {
 				t.Errorf("%s: dialog on %s: %v, want %v", name, on, dialog != nil, want)

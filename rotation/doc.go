@@ -37,6 +37,10 @@
 // An approver may overrule evidence that is missing (overrule.go), never what somebody else has changed or what is not known. Their reason
 // stands in the Ask, which is decided upon as any other: so two decisions stand behind such a deactivation, and invariant 3 rests on them.
 //
+// A leaked key (leak.go) waits for no evidence and for one person alone, whoever they are, as long as they are an approver or on call: the
+// decision that it is leaked waives invariant 3, since to keep a key working that others have is no service to its owner. It goes before
+// whatever else runs for the user, which ends and leaves AWS as it is.
+//
 // A key that is made inactive needs a decision, with one exception beside those of reactivating and of revoking what nobody has used: the
 // new key, which this rotation made, when its owner says "Not me". Only that key is touched, and the old one works. Whether it is then
 // deleted, used or not, is an approver's decision.

@@ -256,7 +256,11 @@ func deactivateOld(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 		}
 		return Event{On: Succeed, Evidence: seen}, nil
 	}
-	if blocks := movedAsShown.check(r, seen, e.now()); len(blocks) > 0 {
+	holds := movedAsShown
+	if r.Kind == Leak {
+		holds = stillActive
+	}
+	if blocks := holds.check(r, seen, e.now()); len(blocks) > 0 {
 		ev, err := blocked(blocks, seen)
 		switch {
 		case err == nil || unknown(blocks):

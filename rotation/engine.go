@@ -498,7 +498,7 @@ func moveEntry(from, to Rotation, ev Event) Entry {
 		}
 	}
 	detail := ev.Reason
-	if ev.On == Fail || ev.On == Lose || ev.On == Refute {
+	if slices.Contains([]On{Fail, Lose, Refute, Yield}, ev.On) {
 		detail = string(ev.Failure.Class) + ": " + ev.Failure.Text
 	}
 	return Entry{

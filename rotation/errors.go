@@ -29,6 +29,7 @@ const (
 	ClassSuspect   Class = "suspect"   // a key appeared that the bot may or may not have made
 	ClassExhausted Class = "exhausted" // a bounded number of attempts is used up
 	ClassDisowned  Class = "disowned"  // the owner did not ask for the new key
+	ClassLeaked    Class = "leaked"    // a key of the user leaked, which goes first
 	ClassOverdue   Class = "overdue"   // a person has not done in time what the rotation waits for
 )
 

@@ -232,6 +232,9 @@ func (f *fleet) allowed(by *process, op string, key rotation.KeyID) {
 	if r.Stage != want[op] {
 		f.t.Errorf("%s of %q at %s", op, key, r.Stage)
 	}
+	if r.Kind == rotation.Leak {
+		asked[rotation.Deactivating] = rotation.Leaked
+	}
 	if _, ok := r.Approved(asked[r.Stage]); !ok && asked[r.Stage] != "" {
 		f.t.Errorf("%s of %q at %s without an approval", op, key, r.Stage)
 	}
@@ -280,7 +283,7 @@ func (f *fleet) work(p *process, v rotation.Envelope) {
 	ref, err := rotation.ParseRef(words[2])
 	switch {
 	case on == "request":
-		_, err = p.Request(f.t.Context(), rotation.Request{User: ci, Key: f.way.key(f), Retire: f.way.retires, By: rotation.Actor{Member: by}})
+		_, err = p.Request(f.t.Context(), rotation.Request{User: ci, Key: f.way.key(f), Retire: f.way.retires, Leak: f.way.leaks, By: rotation.Actor{Member: by}})
 	case on == "receipt":
 		_, err = p.Receipt(f.t.Context(), ref, rotation.Actor{Member: by})
 	case err == nil:

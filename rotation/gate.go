@@ -16,6 +16,7 @@ var (
 	moved        = &gate{"the new key is used, the old one quiet", checkMoved}
 	sound        = &gate{"the keys are as they were left, and their last use is known", checkSound}
 	movedAsShown = &gate{"the same, and the evidence is as it was shown", both(checkMoved, checkAsShown)}
+	stillActive  = &gate{"the leaked key is that user's, and active", checkStillActive}
 	stillIdle    = &gate{"the old key stayed inactive and its last use did not move", checkStillIdle}
 	idleAsShown  = &gate{"the same, and the evidence is as it was shown", both(checkStillIdle, checkAsShown)}
 	inactive     = &gate{"the old key is inactive", checkInactive}
@@ -157,7 +158,7 @@ func checkStillIdle(r Rotation, e Evidence, now time.Time) []Block {
 		return blocks
 	}
 	old, _ := e.Key(r.Old)
-	shownLate := old.LastUse.State == Used && old.LastUse.At.Before(r.CutOff)
+	shownLate := !r.CutOff.IsZero() && (old.LastUse.State == NeverUsed || old.LastUse.At.Before(r.CutOff))
 	if !sameUse(old.LastUse, r.Idle) && !shownLate {
 		return []Block{{Code: OldMoved, Key: old}}
 	}

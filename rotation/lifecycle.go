@@ -11,6 +11,7 @@ type Stage string
 // The stages. The words are stored and logged: they do not change.
 const (
 	Requested Stage = "requested"
+	Leaked    Stage = "leaked"    // a key is reported as leaked; one person's word deactivates it
 	Switching Stage = "switching" // both keys work; the owner moves the applications
 	Confirmed Stage = "confirmed" // the owner says they have moved
 	Grace     Stage = "grace"     // the old key is inactive and can be made active again
@@ -55,6 +56,7 @@ const (
 
 	Succeed On = "succeed"
 	Fail    On = "fail"
+	Yield   On = "yield"  // to a leak of one of the user's keys
 	Lose    On = "lose"   // a secret was lost on its way to its owner
 	Refute  On = "refute" // the evidence no longer holds
 	Renew   On = "renew"  // the evidence changed but holds: ask again on the new one
@@ -69,6 +71,7 @@ const (
 	ByApprover      // never the requester nor the owner
 	ByClock
 	ByEngine
+	ByResponder // an approver or on-call, whoever they are: a leak needs one person's word
 )
 
 // Move is one legal row: in stage From, On caused by By leads to To, if If holds and Gate opens.
@@ -88,6 +91,9 @@ var lifecycle = []Move{
 	{Requested, Deny, ByApprover, Denied, nil, nil},
 	{Requested, Cancel, ByOwner, Cancelled, nil, nil},
 	{Requested, Elapse, ByClock, Lapsed, nil, nil},
+
+	{Leaked, Approve, ByResponder, Deactivating, nil, stillActive},
+	{Leaked, Deny, ByResponder, Denied, nil, nil},
 
 	{Creating, Succeed, ByEngine, Delivering, nil, nil},
 	{Creating, Lose, ByEngine, Discarding, nil, nil},
@@ -130,6 +136,7 @@ var lifecycle = []Move{
 	{Expiring, Renew, ByEngine, Expiring, nil, stillIdle},
 	{Reactivating, Succeed, ByEngine, Switching, succeeded, nil},
 	{Reactivating, Succeed, ByEngine, Cancelled, retired, nil},
+	{Reactivating, Succeed, ByEngine, Leaked, exposed, nil},
 	{Deleting, Succeed, ByEngine, Done, nil, nil},
 	{Deleting, Renew, ByEngine, Expiring, nil, stillIdle},
 
@@ -147,6 +154,7 @@ var lifecycle = []Move{
 	{Reactivating, Fail, ByEngine, Stuck, nil, nil},
 	{Deleting, Fail, ByEngine, Stuck, nil, nil},
 	{Requested, Fail, ByEngine, Stuck, nil, nil},
+	{Leaked, Fail, ByEngine, Stuck, nil, nil},
 	{Switching, Fail, ByEngine, Stuck, nil, nil},
 	{Confirmed, Fail, ByEngine, Stuck, nil, nil},
 	{Grace, Fail, ByEngine, Stuck, nil, nil},
@@ -161,12 +169,21 @@ var lifecycle = []Move{
 	{Stuck, TryAgain, ByApprover, Freezing, all(stuckAt(Freezing), notFrozen), nil},
 	{Stuck, TryAgain, ByApprover, Switching, all(stuckAt(Switching, Confirmed), succeeded), nil},
 	{Stuck, TryAgain, ByApprover, Confirmed, all(stuckAt(Confirmed), retired), moved},
-	{Stuck, TryAgain, ByApprover, Deactivating, stuckAt(Deactivating), nil},
+	{Stuck, TryAgain, ByApprover, Deactivating, all(stuckAt(Deactivating), notExposed), nil},
+	{Stuck, TryAgain, ByResponder, Deactivating, all(stuckAt(Deactivating), exposed), nil},
+	{Stuck, TryAgain, ByResponder, Leaked, stuckAt(Leaked), stillActive},
 	{Stuck, TryAgain, ByApprover, Reactivating, stuckAt(Reactivating), nil},
 	{Stuck, TryAgain, ByApprover, Grace, stuckAt(Grace, Expiring), inactive},
 	{Stuck, TryAgain, ByApprover, Deleting, stuckAt(Deleting), nil},
 	{Stuck, Reactivate, ByOwner | ByApprover, Reactivating, all(stuckAt(Deactivating, Grace, Expiring, Reactivating, Deleting), inactiveByUs), nil},
 	{Stuck, Close, ByApprover, Closed, noOrphan, nil},
+
+	{Requested, Yield, ByEngine, Closed, nil, nil},
+	{Switching, Yield, ByEngine, Closed, nil, nil},
+	{Confirmed, Yield, ByEngine, Closed, nil, nil},
+	{Grace, Yield, ByEngine, Closed, nil, nil},
+	{Expiring, Yield, ByEngine, Closed, nil, nil},
+	{Stuck, Yield, ByEngine, Closed, noOrphan, nil},
 }
 
 // effects names the one outside call of each working stage.
@@ -193,7 +210,9 @@ func (s Stage) Ended() bool {
 func (s Stage) Working() bool { return effects[s] != nil }
 
 // asks tells whether a stage waits for a decision.
-func (s Stage) asks() bool { return s == Requested || s == Confirmed || s == Expiring || s == Stuck }
+func (s Stage) asks() bool {
+	return s == Requested || s == Leaked || s == Confirmed || s == Expiring || s == Stuck
+}
 
 // condition chooses between rows that differ only in what kind of rotation they are for.
 type condition struct {
@@ -202,10 +221,13 @@ type condition struct {
 }
 
 var (
-	succeeded = &condition{"a successor", func(r Rotation) bool { return r.Kind != Retire }}
+	succeeded = &condition{"a successor", func(r Rotation) bool { return r.Kind != Retire && r.Kind != Leak }}
 	retired   = &condition{"no successor", func(r Rotation) bool { return r.Kind == Retire }}
 	adopted   = &condition{"adopted", func(r Rotation) bool { return r.Kind == Adopt }}
+	exposed   = &condition{"leaked", func(r Rotation) bool { return r.Kind == Leak }}
 	madeHere  = &condition{"new key made here", func(r Rotation) bool { return r.Kind == Replace }}
+
+	notExposed = &condition{"not leaked", func(r Rotation) bool { return r.Kind != Leak }}
 
 	// leftover is a key that was inactive already when its retirement began: nobody here may turn it on, since whoever turned it off had
 	// a reason.

@@ -30,7 +30,7 @@ func allStages() []Stage {
 }
 
 func TestLifecycle_EveryStageIsReachedAndLeft(t *testing.T) {
-	begins := []Stage{Requested, Confirmed, Grace, Switching}
+	begins := []Stage{Requested, Confirmed, Grace, Switching, Leaked}
 	for _, s := range allStages() {
 		reached := slices.Contains(begins, s) || slices.ContainsFunc(lifecycle, func(m Move) bool { return m.To == s && m.From != s })
 		left := slices.ContainsFunc(lifecycle, func(m Move) bool { return m.From == s && m.To != s })
@@ -74,8 +74,10 @@ func TestLifecycle_NoChangeWithoutADecision(t *testing.T) {
 		asked, guarded := wants[m.To]
 		switch {
 		case !guarded:
+		case m.To == Deactivating && m.From == Leaked && m.On == Approve && m.By == ByResponder && m.Gate == stillActive:
+		case m.To == Deactivating && m.From == Stuck && m.On == TryAgain && m.By == ByResponder && m.If.name == "stuck at deactivating and leaked":
 		case m.From == asked && m.On == Approve && m.By == ByApprover && m.Gate != nil:
-		case m.From == Stuck && m.On == TryAgain && m.By == ByApprover && m.If != nil && m.If.name == "stuck at "+string(m.To):
+		case m.From == Stuck && m.On == TryAgain && m.By == ByApprover && m.If != nil && strings.HasPrefix(m.If.name, "stuck at "+string(m.To)):
 		case m.To == Creating && m.From == Discarding: // the re-issue of what was approved
 		default:
 			t.Errorf("%s on %s leads to %s without its decision", m.From, m.On, m.To)
@@ -111,7 +113,7 @@ func TestLifecycle_NoTwoRowsApplyAtOnce(t *testing.T) {
 // everyRotation makes one rotation for each kind, stage and thing that rows depend on.
 func everyRotation() []Rotation {
 	var rs []Rotation
-	for _, kind := range []Kind{Replace, Adopt, Retire} {
+	for _, kind := range []Kind{Replace, Adopt, Retire, Leak} {
 		for _, s := range allStages() {
 			base := Rotation{
 				ID: "x-1", Kind: kind, Stage: s, Turn: 7, Owner: "UOWNER", Requester: "UASKER", Old: "AKIAOLD", New: "AKIANEW",
@@ -144,7 +146,7 @@ func everyRotation() []Rotation {
 }
 
 var everyOn = []On{
-	Approve, Deny, Cancel, Confirm, Reissue, Abandon, Overrule, Disown, Reactivate, TryAgain, Revoke, Keep, Close, Elapse, Succeed, Fail, Lose, Refute, Renew,
+	Approve, Deny, Cancel, Confirm, Reissue, Abandon, Overrule, Disown, Reactivate, TryAgain, Revoke, Keep, Close, Elapse, Succeed, Fail, Lose, Refute, Renew, Yield,
 }
 
 // TestStep_Exhaustive tries every event by every actor on every rotation: Step moves exactly where a row says so, and refuses or fails
@@ -154,16 +156,20 @@ func TestStep_Exhaustive(t *testing.T) {
 	actors := map[string]Actor{
 		"owner": {Member: "UOWNER"}, "asker": {Member: "UASKER"}, "approver": {Member: "UAPP", Approver: true},
 		"owning approver": {Member: "UOWNER", Approver: true}, "asking approver": {Member: "UASKER", Approver: true},
-		"stranger": {Member: "UX"}, "nobody": {}, "clock": TheClock, "engine": TheEngine,
+		"stranger": {Member: "UX"}, "on-call": {Member: "UCALL", OnCall: true}, "owner on call": {Member: "UOWNER", OnCall: true}, "nobody": {}, "clock": TheClock, "engine": TheEngine,
 	}
 	may := func(who string, m Move) bool {
 		switch who {
-		case "owner", "owning approver":
+		case "owner":
 			return m.By&ByOwner != 0
+		case "owning approver", "owner on call":
+			return m.By&(ByOwner|ByResponder) != 0
 		case "asking approver":
-			return m.By == ByOwner|ByApprover // a rollback, which any approver may make
+			return m.By == ByOwner|ByApprover || m.By&ByResponder != 0 // a rollback, which any approver may make
 		case "approver":
-			return m.By&ByApprover != 0
+			return m.By&(ByApprover|ByResponder) != 0
+		case "on-call":
+			return m.By&ByResponder != 0
 		case "clock":
 			return m.By&ByClock != 0
 		case "engine":
@@ -277,7 +283,7 @@ func TestOffers(t *testing.T) {
 // diagram draws the table for the README: a Mermaid state diagram without the failures, which all lead to stuck.
 func diagram() string {
 	var b strings.Builder
-	b.WriteString("```mermaid\nstateDiagram-v2\n    [*] --> requested\n    [*] --> confirmed: retire\n    [*] --> grace: retire an inactive key\n    [*] --> switching: adopt\n")
+	b.WriteString("```mermaid\nstateDiagram-v2\n    [*] --> requested\n    [*] --> confirmed: retire\n    [*] --> grace: retire an inactive key\n    [*] --> switching: adopt\n    [*] --> leaked: leak\n")
 	type edge struct{ from, to Stage }
 	var order []edge
 	labels := map[edge][]string{}

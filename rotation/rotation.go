@@ -19,6 +19,7 @@ const (
 	Replace Kind = "replace" // a new key takes the old one's place
 	Adopt   Kind = "adopt"   // two active keys are there already: the newer is the new one
 	Retire  Kind = "retire"  // a key that nobody needs gets no successor
+	Leak    Kind = "leak"    // a key that others may have is made inactive at once
 )
 
 // Terms are the waiting times a rotation runs under, fixed when it begins so that a changed configuration alters no rotation

@@ -7,6 +7,7 @@ type Request struct {
 	User   UserRef
 	Key    KeyID // empty: the one that is due
 	Retire bool
+	Leak   bool // Key is known to others, or may be
 	By     Actor
 	Reason string
 	Once   string // names the asking: the same one, heard again, begins no second rotation; empty: it is heard once
@@ -17,6 +18,7 @@ type Request struct {
 //   - One active key: replace it; an approver is asked first.
 //   - Two active keys: adopt the newer as the successor of the older, and wait until the applications have moved.
 //   - One active and one inactive key: there is no slot for a new key. The inactive leftover must be retired first.
+//   - A leaked key: ask one person whether it is deactivated now.
 //   - A key to retire: ask for its deactivation, or, if it is inactive already, begin its grace.
 func Start(q Request, owner MemberID, e Evidence, terms Terms, now time.Time) (Rotation, error) {
 	r := Rotation{
@@ -28,7 +30,10 @@ func Start(q Request, owner MemberID, e Evidence, terms Terms, now time.Time) (R
 		return Rotation{}, err
 	}
 	r.Old = key.ID
-	if q.Retire {
+	switch {
+	case q.Leak:
+		return r.startLeak(key, e)
+	case q.Retire:
 		return r.startRetire(q, key, e)
 	}
 	return r.startReplace(key, e)

@@ -74,7 +74,7 @@ func (r Rotation) noMove(on On) error {
 	if r.Ended() {
 		return &Refusal{Code: HasEnded, User: r.User, Rotation: &r}
 	}
-	if on == Succeed || on == Fail || on == Lose || on == Elapse || on == Refute || on == Renew {
+	if on == Succeed || on == Fail || on == Lose || on == Elapse || on == Yield || on == Refute || on == Renew {
 		return &MoveError{From: r.Stage, On: on}
 	}
 	return &Refusal{Code: NotNow, User: r.User, Rotation: &r}
@@ -90,8 +90,11 @@ func (r Rotation) allow(m Move, by Actor) error {
 	if by.Member != "" && m.By&ByOwner != 0 && (owner || by.Approver && m.By&ByApprover != 0) {
 		return nil // the owner's own moves, and rollbacks, which any approver may make
 	}
+	if by.Member != "" && m.By&ByResponder != 0 && (by.Approver || by.OnCall) {
+		return nil
+	}
 	refusal := &Refusal{Code: NotOwner, User: r.User, Rotation: &r, By: r.Owner}
-	if m.By&ByApprover == 0 {
+	if m.By&(ByApprover|ByResponder) == 0 {
 		return refusal
 	}
 	switch {
@@ -196,7 +199,7 @@ func (r *Rotation) absorb(m Move, ev Event) {
 		r.New, r.Failure = "", r.Lost
 	case m.From == Discarding && ev.On == Succeed:
 		r.New = ""
-	case ev.On == Fail || ev.On == Refute:
+	case ev.On == Fail || ev.On == Refute || ev.On == Yield:
 		r.Failure = ev.Failure
 		r.Failure.At, r.Failure.Text = m.From, clip(ev.Failure.Text)
 		if m.From == Creating {
@@ -216,7 +219,7 @@ func (r *Rotation) absorb(m Move, ev Event) {
 	if m.To == Grace && (m.From == Deactivating || m.From == Stuck) {
 		old, _ := ev.Evidence.Key(r.Old)
 		r.Idle, r.CutOff = old.LastUse, time.Time{}
-		if _, overruled := r.overruled(); overruled {
+		if _, overruled := r.overruled(); overruled || r.Kind == Leak {
 			r.CutOff = r.Since
 		}
 	}

@@ -13,6 +13,7 @@ type way struct {
 	setup   func(*fleet)
 	fate    func(p *process, method string) fate // what goes wrong in any case
 	retires bool
+	leaks   bool
 	key     func(*fleet) rotation.KeyID
 	own     func(*fleet, rotation.Rotation) (rotation.On, rotation.MemberID) // what people do that is special to it
 	ends    rotation.Stage
@@ -26,7 +27,7 @@ func (w way) act(f *fleet, r rotation.Rotation) (rotation.On, rotation.MemberID)
 		}
 	}
 	switch r.Stage {
-	case rotation.Requested, rotation.Confirmed, rotation.Expiring:
+	case rotation.Requested, rotation.Leaked, rotation.Confirmed, rotation.Expiring:
 		return rotation.Approve, carol
 	case rotation.Switching:
 		f.cloud.use(r.New)
@@ -125,6 +126,19 @@ func ways() []way {
 			setup: func(f *fleet) {
 				f.cloud.keys[0].Status = rotation.Inactive
 				f.cloud.add(rotation.Active, time.Hour, time.Minute)
+			},
+		},
+		{name: "leak", key: oldKey, leaks: true, ends: rotation.Done},
+		{
+			name: "a leak taken back", key: oldKey, leaks: true, ends: rotation.Denied,
+			own: func(f *fleet, r rotation.Rotation) (rotation.On, rotation.MemberID) {
+				switch {
+				case r.Stage == rotation.Grace:
+					return rotation.Reactivate, owner
+				case r.Stage == rotation.Leaked && hasReactivated(f):
+					return rotation.Deny, dave
+				}
+				return "", ""
 			},
 		},
 		{

@@ -1,6 +1,10 @@
 package bot
 
-import "github.com/keyturner/keyturner/rotation"
+import (
+	"context"
+
+	"github.com/keyturner/keyturner/rotation"
+)
 
 // heirless tells whether the key gets no successor.
 func heirless(r rotation.Rotation) bool { return r.Kind == rotation.Retire || r.Kind == rotation.Leak }
@@ -49,4 +53,35 @@ func cutMessage(v view, r rotation.Rotation) message {
 		by, "Everything that uses it fails now."))
 	d.say("*What to do:* Tell on-call what used it, and since when others may have had it. Move what must go on to another key or, better, to a role. The rotation's own message has the button that makes the key active again; whoever has it can use it then.")
 	return d.message()
+}
+
+// reportLeak asks whether a key that others may have is deactivated now. Its owner may, and those who may approve, and on-call; nobody else is
+// told whose it is.
+func (b *Bot) reportLeak(ctx context.Context, e errand) {
+	found, err := b.cfg.Engine.Whois(ctx, rotation.KeyID(e.args[0]))
+	if err != nil {
+		b.refuse(ctx, e.who, err)
+		return
+	}
+	owner := found.Holding.Ownership.Member
+	if err := responders.refuses(e.actor); err != nil && (owner == "" || owner != e.who.member) {
+		b.turnAway(ctx, e.who, "leaked", err)
+		return
+	}
+	if found.Holding.User.Name == "" { // in no account, or the root user's
+		b.reply(ctx, e.who, whoseMessage(b.cfg.Outbox.today(), found))
+		return
+	}
+	p, err := b.request(ctx, e.who, rotation.Request{User: found.Holding.User, Key: found.Key, Leak: true, By: e.actor})
+	if err != nil {
+		b.refuse(ctx, e.who, err)
+		return
+	}
+	b.reply(ctx, e.who, reportedMessage(b.view, *p.Rotation))
+}
+
+// reportedMessage answers whoever reported a leak.
+func reportedMessage(v view, r rotation.Rotation) message {
+	return plain(sentences(short(r.Old)+" of "+v.user(r.User)+" is reported as leaked.", standing(r), "Next: "+v.next(r)+".",
+		"It is asked in the approvals channel and in on-call's."))
 }

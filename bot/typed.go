@@ -65,6 +65,7 @@ func vocabulary() []phrase {
 		{"remind", user, anybody, "name the IAM user whose rotation it is, if several wait", (*Bot).remind},
 		{"link", []argument{memberArgument, userArgument}, approvers, "make somebody the owner of an IAM user", (*Bot).link},
 		{"unlink", user, approvers, "take that back", (*Bot).unlink},
+		{"leaked", []argument{keyArgument}, anybody, "say that others have that key, or may have it: one approver or on-call deactivates it at once", (*Bot).reportLeak},
 		{"whois", []argument{keyArgument}, responders, "see whose key that is, and what is known of it", (*Bot).tellWhose},
 	}
 }

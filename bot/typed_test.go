@@ -25,6 +25,8 @@ func TestReadTyped(t *testing.T) {
 		"List `production/ci-deploy`":        {"`/rotate-key list account/user`", "list 111122223333/ci-deploy"},
 		"history production/a+b=c,d.e@f-g_h": {"`/rotate-key history account/user`", "history 111122223333/a+b=c,d.e@f-g_h"},
 		"whois AKIAIOSFODNN7EXA7Q2X":         {"`/rotate-key whois AKIA…`", "whois AKIAIOSFODNN7EXA7Q2X"},
+		"leaked AKIAIOSFODNN7EXA7Q2X":        {"`/rotate-key leaked AKIA…`", "leaked AKIAIOSFODNN7EXA7Q2X"},
+		"leaked":                             {"", "leaked ?"},
 		"WhoIs ASIAIOSFODNN7EXA7Q2X":         {"`/rotate-key whois AKIA…`", "whois ASIAIOSFODNN7EXA7Q2X"},
 		"history production/<mailto:a@b.c|a@b.c>": {"`/rotate-key history account/user`", "history 111122223333/a@b.c"},
 

@@ -98,6 +98,8 @@ func (r Rotation) allow(m Move, by Actor) error {
 		return refusal
 	}
 	switch {
+	case m.By&ByApprover == 0:
+		refusal.Code, refusal.By = NotResponder, ""
 	case !by.Approver || by.Member == "":
 		refusal.Code, refusal.By = NotApprover, ""
 	case requester:

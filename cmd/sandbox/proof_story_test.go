@@ -175,3 +175,73 @@ func TestStory_WhatCannotBeOverruled(t *testing.T) {
 	}
 	s.recorded(dave, "refused", "new-inactive")
 }
+
+// Dave, who is on call, reports a key that is in use and deactivates it himself, while a rotation of it waits for an approver.
+func TestStory_ALeakedKeyIsDeactivatedOnOnePersonsWord(t *testing.T) {
+	t.Parallel()
+	s := begin(t)
+	old := s.keyOf("ci-deploy", false)
+	s.must(s.requests(s.ctx, ana, "ci-deploy", false))
+	s.offer(carol, "key-approvals", "approve", "ci-deploy")
+	s.use(old.ID)
+
+	s.types(dave, "leaked "+old.ID, "is reported as leaked", "ci-deploy")
+	s.see(carol, "key-approvals", "Overtaken")
+	s.offer(carol, "key-approvals", "approve", "Leaked: deactivate a key of ci-deploy now?", old.ID)
+	s.see(ana, dm, "Be ready")
+	s.click(ben, "on-call", "approve", "Leaked: deactivate a key of ci-deploy now?")
+	s.told(ben, "on-call", "Only on-call and those who may approve")
+	if n := s.changes("UpdateAccessKey"); n != 0 {
+		t.Fatalf("%d keys were changed before anybody decided", n)
+	}
+
+	s.click(dave, "on-call", "approve", "Leaked: deactivate a key of ci-deploy now?")
+	s.must(s.awaitStatus(s.ctx, "ci-deploy", old.ID, "Inactive"))
+	s.see(ana, dm, "A leaked key of ci-deploy is deactivated", "<@"+dave+"> has decided so")
+	s.see(carol, "key-approvals", "Approved: deactivate a leaked key of ci-deploy")
+	s.offer(ana, dm, "reactivate", "Key rotation for ci-deploy")
+	s.w.skip(15 * day)
+	s.click(carol, "key-approvals", "approve", "Delete a key of ci-deploy?")
+	s.must(s.awaitStatus(s.ctx, "ci-deploy", old.ID, ""))
+	if n := s.changes("CreateAccessKey"); n != 0 {
+		t.Errorf("%d keys were created", n)
+	}
+	s.recorded(dave, "moved", "approve")
+}
+
+// An owner reports their own key and cannot decide about it; a stranger learns nothing; a key that nobody has is told to be none.
+func TestStory_WhoReportsALeak(t *testing.T) {
+	t.Parallel()
+	s := begin(t)
+	key := s.keyOf("mobile-push", false) // Ben's
+	if m := s.types(ana, "leaked "+key.ID, "Only on-call and those who may approve"); strings.Contains(m.Text, "mobile-push") || strings.Contains(m.Text, ben) {
+		t.Errorf("somebody learns whose key it is: %s", m.Text)
+	}
+	s.types(dave, "leaked AKIAIOSFODNN7EXA7Q2X", "Whose key is")
+
+	s.types(ben, "leaked "+key.ID, "is reported as leaked")
+	s.click(ben, "key-approvals", "approve", "Leaked: deactivate a key of mobile-push now?")
+	s.told(ben, "key-approvals", "Only on-call")
+	s.click(carol, "key-approvals", "deny", "Leaked: deactivate a key of mobile-push now?")
+	s.reasons(carol, "Deny the request", "the honeypot's")
+	s.see(ben, dm, "denied", "the honeypot's")
+	if n := s.changes("UpdateAccessKey"); n != 0 {
+		t.Errorf("%d keys were changed", n)
+	}
+	s.recorded(ana, "refused", "leaked")
+}
+
+// AWS has quarantined a user: the digest says so first, and how to go on.
+func TestStory_AQuarantinedUserIsInTheDigest(t *testing.T) {
+	t.Parallel()
+	s := begin(t)
+	s.see(dave, "on-call", "week", "need attention")
+	s.w.account.AddUser(iamsim.User{Name: "leaky", Tags: map[string]string{"slack-user-id": ana}, Policies: []string{
+		"arn:aws:iam::aws:policy/AWSCompromisedKeyQuarantineV3",
+	}})
+	key := s.w.account.AddKey("leaky", iamsim.Key{})
+	s.w.skip(7 * day)
+	s.see(dave, "on-call", "leaky", "AWS has found a key of this user in public", "/rotate-key leaked "+key)
+	s.must(s.requests(s.ctx, ana, "leaky", false))
+	s.see(carol, "key-approvals", "Create a new key for leaky", "AWS has found a key of this user in public")
+}

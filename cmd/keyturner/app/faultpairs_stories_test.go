@@ -33,6 +33,7 @@ var plots = []plot{
 	{"reissue", shape{replicas: 1, users: hasDeploy}, playReissue},
 	{"not me", shape{replicas: 1, users: hasDeploy}, playDisown},
 	{"overrule", shape{replicas: 1, users: hasDeploy}, playOverrule},
+	{"leak", shape{replicas: 1, users: hasDeploy}, playLeak},
 	{"turn down", shape{replicas: 1, users: hasDeploy}, playTurnDown},
 	{"withdraw", shape{replicas: 1, users: hasDeploy}, playWithdraw},
 	{"retire", shape{replicas: 1, users: hasIdle}, playRetire},
@@ -194,6 +195,18 @@ func playOverrule(p *play) {
 	p.scene("the overruled deactivation is approved", func() { p.decide(alice, "approve", ciDeploy, rotation.Grace) })
 	p.scene("the owner takes the key back after all", func() { p.decide(olivia, "reactivate", ciDeploy, rotation.Switching) })
 	p.abandoned(olivia, ciDeploy)
+}
+
+func playLeak(p *play) {
+	p.starts()
+	p.scene("the owner asks by the form", func() { p.asks(olivia, ciDeploy, rotation.Replace) })
+	key := string(p.rotation(ciDeploy).Old)
+	p.scene("on-call reports a leak", func() {
+		p.until(p.at(ciDeploy, 2, rotation.Leaked), func() { p.people.command(dora, "leaked "+key) })
+	})
+	p.scene("on-call deactivates the leaked key", func() { p.decide(dora, "approve", ciDeploy, rotation.Grace) })
+	p.scene("the owner takes the leaked key back", func() { p.decide(olivia, "reactivate", ciDeploy, rotation.Leaked) })
+	p.scene("an approver denies that it leaked", func() { p.reason(bob, "deny", ciDeploy, rotation.Denied) })
 }
 
 func playTurnDown(p *play) {

@@ -102,6 +102,8 @@ func (o *watch) inv1(c *change) {
 		}) {
 			o.w.fail(1, "a key is created though the old one is not the only one, and active: %s", c)
 		}
+	case c.op == "UpdateAccessKey" && c.status == "Inactive" && r.Stage == rotation.Deactivating && c.key == r.Old && r.Kind == rotation.Leak:
+		o.cut(c, r)
 	case c.op == "UpdateAccessKey" && c.status == "Inactive" && r.Stage == rotation.Deactivating && c.key == r.Old:
 		o.approved(c, r, rotation.Confirmed)
 		o.asShown(c, r, rotation.Confirmed)
@@ -140,6 +142,17 @@ func (o *watch) approved(c *change, r rotation.Rotation, stage rotation.Stage) {
 		o.w.fail(1, "a change approved after the ask had expired: %s", c)
 	case d.At.After(c.at):
 		o.w.fail(1, "a change before its approval: %s", c)
+	}
+}
+
+// cut holds that somebody who may has said that a leaked key is made inactive: an approver or on-call, whoever they are.
+func (o *watch) cut(c *change, r rotation.Rotation) {
+	ask, _ := r.Approved(rotation.Leaked)
+	ref := rotation.Ref{ID: r.ID, Turn: ask.Turn}.String()
+	if !slices.ContainsFunc(ask.Decisions, func(d rotation.Decision) bool {
+		return d.Approve && o.mayRespond(string(d.By), d.At) && o.hasAsked(string(d.By), "approve", ref, d.At) && !d.At.After(c.at)
+	}) {
+		o.w.fail(1, "a leaked key is made inactive though nobody who may has said so: %s", c)
 	}
 }
 
@@ -268,7 +281,8 @@ func (o *watch) requested(r rotation.Rotation) {
 	who, owner := string(r.Requester), o.ownerOf(r.User)
 	for key := range o.asked {
 		id := r.User.ID()
-		if key == who+" start "+id || strings.HasPrefix(key, who+" request "+id+"/") {
+		leaked := r.Kind == rotation.Leak && key == who+" leaked "+string(r.Old)
+		if key == who+" start "+id || leaked || strings.HasPrefix(key, who+" request "+id+"/") {
 			if string(r.Owner) != owner || who != owner && who != dora && !slices.Contains(approvers, who) {
 				o.w.fail(1, "a rotation is begun by somebody who may not: %s by %s", r.User, who)
 			}
@@ -290,6 +304,7 @@ func (o *watch) decided(r rotation.Rotation, a rotation.Ask) {
 		case !o.hasAsked(string(d.By), a.Closed, ref, d.At):
 			o.w.fail(1, "a decision is stored that nobody has made: %s %s by %s", ref, a.Closed, d.By)
 		case ownerMay && isOwner && o.wasActive(string(d.By), d.At):
+		case a.Stage == rotation.Leaked && o.mayRespond(string(d.By), d.At):
 		case !o.mayDecide(string(d.By), d.At):
 			o.w.fail(1, "a decision is stored of somebody who may not: %s %s by %s", ref, a.Closed, d.By)
 		case a.Closed != "reactivate" && (isOwner || d.By == r.Requester):
@@ -357,6 +372,7 @@ func (o *watch) inv3(c *change) {
 			o.w.fail(3, "the new key is revoked while the old one does not work: %s", c)
 		}
 	case c.key == r.New && r.Stage == rotation.Freezing: // frozen judges it
+	case r.Kind == rotation.Leak: // cut judges it
 	case r.Kind == rotation.Retire:
 		if !slices.ContainsFunc(c.looks, func(l look) bool { return quietAt(old(l), c.at) }) {
 			o.w.fail(3, "a key is retired that was in use: %s", c)
@@ -503,10 +519,11 @@ func (o *watch) inv7(c *change) {
 		return
 	}
 	needed := []string{"GetUser " + c.user.String(), "ListAccessKeys " + c.user.String()}
-	if c.op != "CreateAccessKey" && r.Disowned.IsZero() { // whose use makes no difference
+	whatever := !r.Disowned.IsZero() || r.Kind == rotation.Leak && r.Stage == rotation.Deactivating // whose use makes no difference
+	if c.op != "CreateAccessKey" && !whatever {
 		needed = append(needed, "GetAccessKeyLastUsed "+string(c.key))
 	}
-	if r.Stage == rotation.Deactivating && r.Kind != rotation.Retire {
+	if r.Stage == rotation.Deactivating && r.Kind != rotation.Retire && !whatever {
 		needed = append(needed, "GetAccessKeyLastUsed "+string(r.New))
 	}
 	for _, subject := range needed {

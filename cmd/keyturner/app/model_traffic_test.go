@@ -107,6 +107,10 @@ func (o *watch) frameSent(raw []byte, from time.Time) {
 	switch {
 	case f.Type == "slash_commands":
 		d.member, d.channel = f.Payload.UserID, f.Payload.ChanID
+		if key, ok := strings.CutPrefix(d.text, "leaked "); ok {
+			report := d.member + " leaked " + key
+			o.asked[report] = append(o.asked[report], ask{from, d.at})
+		}
 	case f.Payload.Type == "block_actions" && d.view == "":
 		d.kind = "click"
 		for _, a := range f.Payload.Actions {
@@ -261,6 +265,11 @@ func (o *watch) hasAsked(member, on, ref string, at time.Time) bool {
 // mayDecide tells whether a member is an approver who was active at a time, or in the minute before.
 func (o *watch) mayDecide(member string, at time.Time) bool {
 	return slices.Contains(approvers, member) && o.wasActive(member, at)
+}
+
+// mayRespond tells so of whoever may decide about a leak.
+func (o *watch) mayRespond(member string, at time.Time) bool {
+	return o.mayDecide(member, at) || member == dora && o.wasActive(member, at)
 }
 
 func (o *watch) wasActive(member string, at time.Time) bool {

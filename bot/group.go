@@ -12,7 +12,11 @@ func groupCard(v view, r rotation.Rotation) message {
 	d.say(standing(r))
 	if !r.Ended() {
 		d.say("*Next:* " + v.next(r) + ".")
-		d.note(mention(r.Owner) + " has begun it, and gets the secret alone. Every member of " + mention(rotation.MemberID(r.Group)) + " may do here what its owner may, and none of them may approve.")
+		collects := ""
+		if r.Owner != "" && r.Kind != rotation.Leak {
+			collects = mention(r.Owner) + " has begun it, and gets the secret alone."
+		}
+		d.note(sentences(collects, "Every member of "+mention(rotation.MemberID(r.Group))+" may do here what its owner may, and none of them may approve."))
 	}
 	d.buttons(v.offer(r, rotation.ByOwner, r.Ref()))
 	return d.message()

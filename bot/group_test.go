@@ -24,7 +24,7 @@ func TestGroupCard(t *testing.T) {
 		r.Group = squad
 		m := groupCard(testView(), r)
 		checkMessage(t, m)
-		for _, want := range []string{"<!subteam^" + string(squad) + ">", "Collected by: " + mention(owner), standingInText(r)} {
+		for _, want := range []string{"<!subteam^" + string(squad) + ">", "Collected by: " + mention(r.Owner), standingInText(r)} {
 			if !strings.Contains(m.Text, want) {
 				t.Errorf("%s: no %q in %s", name, want, m.Text)
 			}

@@ -113,6 +113,9 @@ func label(r rotation.Rotation, on rotation.On) string {
 	case rotation.Confirm:
 		return "My applications use the new key"
 	case rotation.Reissue:
+		if r.Delivery.InAWS() {
+			return "Issue another key"
+		}
 		return "I lost the secret: issue another key"
 	case rotation.Abandon:
 		return "Keep the old key after all"

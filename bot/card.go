@@ -20,7 +20,8 @@ func approvalCard(v view, r rotation.Rotation, ask rotation.Ask) message {
 	d.facts(askFacts(v, r, ask))
 	d.say(exposed(r))
 	if ask.Open() {
-		d.say(choices(r, ask))
+		d.say(v.choices(r, ask))
+		d.say(youngKey(r, ask))
 		d.note(sentences(standsUntil(r, ask), v.mayDecide(r, ask), factsRead(ask)))
 		d.buttons(v.offer(r, deciding, rotation.Ref{ID: r.ID, Turn: ask.Turn}))
 		return d.message()
@@ -164,6 +165,9 @@ func askFacts(v view, r rotation.Rotation, ask rotation.Ask) []fact {
 		{"Requested by", mention(r.Requester)},
 	}
 	facts = append(facts, oldFacts(r, ask)...)
+	if ask.Stage == rotation.Requested {
+		facts = append(facts, v.whereTo(r)...)
+	}
 	if heirless(r) {
 		return facts
 	}
@@ -195,12 +199,12 @@ func oldFacts(r rotation.Rotation, ask rotation.Ask) []fact {
 }
 
 // choices tells what each answer does.
-func choices(r rotation.Rotation, ask rotation.Ask) string {
+func (v view) choices(r rotation.Rotation, ask rotation.Ask) string {
 	owner := mention(r.Owner)
 	switch ask.Stage {
 	case rotation.Requested:
-		return "*If you approve*, Keyturner creates a second key and gives its secret to " + owner +
-			" alone. The old key keeps working.\n*If you deny*, the rotation ends and nothing is changed."
+		return "*If you approve*, Keyturner creates a second key and " + v.willGive(r) +
+			" The old key keeps working.\n*If you deny*, the rotation ends and nothing is changed."
 	case rotation.Leaked:
 		return leakChoices(r)
 	case rotation.Confirmed:

@@ -7,7 +7,8 @@
 // should be and what they should say, and the outbox posts, edits or deletes until Slack shows just that. Where each message stands,
 // and what it last said, is kept in the progress itself. So a message that could not be sent is sent later, after a restart too, an
 // edit that has been overtaken is skipped, and nothing but the stored state is ever shown. The one message that cannot be derived
-// is the one with the secret: the engine hands it over directly, and the outbox keeps no trace of it but where it stands.
+// is the one with the secret: the engine hands it over directly, and the outbox keeps no trace of it but where it stands. A sealed secret goes
+// the same way: it comes out otherwise each time that it is sealed.
 //
 // Before a message is posted, a mark with a nonce is written, and the message carries the nonce in its metadata. After a crash, or an
 // answer that never came, a mark without a message is left: in a channel the message is then looked for by its nonce, and posted again

@@ -303,10 +303,10 @@ func TestFound_AKeyThatWasNotMadeHereHasNoReceipt(t *testing.T) {
 		User: ci, Kind: rotation.Adopt, Stage: rotation.Switching, Owner: owner, Old: oldKey, New: newKey, Issued: 1,
 		Handover: rotation.Handover{Post: rotation.Post{Channel: "D1", TS: "1.1"}, Until: monday},
 	}
-	if m, wanted := receipt(view{}, r, 1, false); wanted {
+	if m, wanted := receipt(testView(), r, 1, false); wanted {
 		t.Errorf("a receipt for a key that a person made: %s", m.Text)
 	}
-	if m, wanted := receipt(view{}, r, 1, true); !wanted || m.hash() != overtakenReceipt().hash() {
+	if m, wanted := receipt(testView(), r, 1, true); !wanted || m.hash() != overtakenReceipt(r).hash() {
 		t.Errorf("the receipt of the key before it: %q, %v", m.Text, wanted)
 	}
 }

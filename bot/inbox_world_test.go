@@ -40,6 +40,8 @@ type world struct {
 	shared bool
 	olivia *slacksim.Person
 	alice  *slacksim.Person
+
+	delivery rotation.Delivery
 }
 
 // inWorld runs a test in a bubble with a workspace in which nothing runs yet.
@@ -171,7 +173,7 @@ func (w *world) boot(hooks ...func(*process)) *process {
 	outbox := NewOutbox(OutboxConfig{Slack: api, People: people})
 	var err error
 	p.engine, err = rotation.New(rotation.Config{
-		Store: p, Hand: outbox, Shared: w.shared, Accounts: []rotation.Account{{ID: wUser.Account, IAM: p.iam()}},
+		Store: p, Hand: outbox, Shared: w.shared, Accounts: []rotation.Account{{ID: wUser.Account, IAM: p.iam(), Delivery: w.delivery}},
 		Owners: rotation.Owners{Tag: "owner"}, Approvers: people.Approvers, Logger: p.wrote.logger(),
 		Terms: rotation.Terms{Quiet: time.Hour, Grace: 24 * time.Hour, Expires: 72 * time.Hour, Visible: time.Hour},
 	})

@@ -97,7 +97,7 @@ func TestReceiptMessage(t *testing.T) {
 	check("given", given)
 	disowned.Stage, disowned.Disowned = rotation.Freezing, r.Since.Add(time.Hour)
 	check("disowned", receiptMessage(testView(), disowned))
-	check("overtaken", overtakenReceipt())
+	check("overtaken", overtakenReceipt(r))
 	golden(t, "receipt.golden.txt", []byte(texts.String()))
 }
 

@@ -215,13 +215,21 @@ func (o *Outbox) removeSecret(ctx context.Context, p rotation.Post) error {
 	return nil
 }
 
-// Prepare makes sure that the owner is an active member, and posts the message that will show them the secret.
+// Prepare makes sure that the owner is an active member, and posts the message that will show them the secret, if one will.
 func (o *Outbox) Prepare(ctx context.Context, r rotation.Rotation) (rotation.Post, error) {
 	if _, err := o.people.Actor(ctx, r.Owner); err != nil {
 		if _, refused := errors.AsType[*rotation.Refusal](err); refused {
 			return rotation.Post{}, &rotation.CallError{Op: "reach the owner", Class: rotation.ClassRefused, Code: "not_an_active_member", Err: err}
 		}
 		return rotation.Post{}, err
+	}
+	switch {
+	case r.Delivery.InAWS():
+		return rotation.Post{}, nil
+	case r.Delivery.Mode == rotation.Sealed:
+		if _, err := sealer(r); err != nil {
+			return rotation.Post{}, err
+		}
 	}
 	if r.Handover.Waits() {
 		return r.Handover.Post, nil
@@ -234,7 +242,19 @@ func (o *Outbox) Prepare(ctx context.Context, r rotation.Rotation) (rotation.Pos
 // HandOver puts the secret into the message that was prepared for it, in its blocks and nowhere else. No digest of the content is kept:
 // it would be a digest of the secret.
 func (o *Outbox) HandOver(ctx context.Context, r rotation.Rotation, key rotation.KeyID, secret rotation.Secret) error {
-	_, err := o.edit(ctx, r.Handover.Post, secretMessage(o.today(), r, key, secret))
+	m := secretMessage(o.today(), r, key, secret)
+	if r.Delivery.Mode == rotation.Sealed {
+		to, err := sealer(r)
+		if err != nil {
+			return err
+		}
+		sealed, err := seal(to, credentials(key, secret))
+		if err != nil {
+			return err
+		}
+		m = sealedMessage(o.today(), r, key, sealed)
+	}
+	_, err := o.edit(ctx, r.Handover.Post, m)
 	return err
 }
 

@@ -32,7 +32,7 @@ func ownerCard(v view, r rotation.Rotation) message {
 func standingForOwner(r rotation.Rotation) string {
 	switch {
 	case r.Stage == rotation.Delivering:
-		return sentences("The new key "+short(r.New)+" is created. Its secret is on its way to you.", retrying(r))
+		return sentences("The new key "+short(r.New)+" is created. Its secret "+onItsWay(r, "you")+".", retrying(r))
 	case r.Stage == rotation.Switching && r.Kind == rotation.Adopt:
 		return "Two keys are active: " + short(r.Old) + " and " + short(r.New) + "."
 	case r.Stage == rotation.Switching:
@@ -230,6 +230,9 @@ func advice(r rotation.Rotation) []string {
 	case rotation.Requested:
 		return []string{"You need not do anything now. When an approver has agreed, you get the new key here. The old one keeps working."}
 	case rotation.Creating, rotation.Delivering:
+		if r.Delivery.InAWS() {
+			return []string{"You need not do anything now. A message of its own says where the secret is."}
+		}
 		return []string{"You need not do anything now. The secret comes in a message of its own."}
 	case rotation.Switching:
 		return slices.DeleteFunc([]string{aboutSecret(r), whatToDo(r), missing(r), mailHint(r), otherWays(r)}, func(s string) bool { return s == "" })
@@ -274,6 +277,8 @@ func aboutSecret(r rotation.Rotation) string {
 	switch {
 	case r.Kind != rotation.Replace || h.Until.IsZero():
 		return ""
+	case r.Delivery.InAWS():
+		return aboutStored(r)
 	case h.Failed != "":
 		return "Slack does not let Keyturner delete the message with the secret. Ask an admin of the workspace to delete it. On-call has been told."
 	case !h.Received.IsZero():
@@ -307,7 +312,11 @@ func otherWays(r rotation.Rotation) string {
 	if r.Kind == rotation.Adopt {
 		return "If you need both keys, click “" + label(r, rotation.Cancel) + "”. The rotation ends then, and both stay active."
 	}
-	return "If you lost the secret, have another key issued. If you want no new key, keep the old one. Both revoke " + short(r.New) +
+	lost := "If you lost the secret, have another key issued."
+	if r.Delivery.InAWS() {
+		lost = "If the secret is not where it should be, have another key issued."
+	}
+	return lost + " If you want no new key, keep the old one. Both revoke " + short(r.New) +
 		", and both are possible only as long as nobody has used it. If you did not ask for a new key at all, click “" + label(r, rotation.Disown) +
 		"”: it is made inactive at once, and on-call is told."
 }

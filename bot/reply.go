@@ -207,6 +207,18 @@ var refusals = map[rotation.Code]func(view, *rotation.Refusal) string{
 	rotation.RemindedOften: func(v view, e *rotation.Refusal) string {
 		return sentences("The approvers have been reminded of this as often as Keyturner does.", v.nextFor(e), "Write to one of them.")
 	},
+	rotation.NoRecipient: func(v view, e *rotation.Refusal) string {
+		return "In the account of " + v.user(e.User) + " secrets are sealed for their owner's public key, and " + mention(e.By) + " has given none. " +
+			"They do that first, then ask again. " + howToSetKey
+	},
+	rotation.LeakedKey: func(view, *rotation.Refusal) string {
+		return "That looks like a private key. Keyturner has kept nothing of it, but it has gone through Slack, so treat it as leaked: " +
+			"make a new pair of keys, and take the old one out of everything that trusts it. What is needed here is the public key. " + howToSetKey
+	},
+	rotation.NoPlace: func(v view, e *rotation.Refusal) string {
+		return "The secret of a new key of " + v.user(e.User) + " would be kept in AWS under a name that AWS does not take, because of a character in the user's name. " +
+			"The operator can change `secret_name` in Keyturner's configuration, or rename the user."
+	},
 	rotation.NoApprover: func(v view, e *rotation.Refusal) string {
 		return "Nobody is left who could approve this: neither the owner nor the person who asks may. The operator must add another approver to Keyturner's configuration."
 	},
@@ -312,6 +324,8 @@ func finding(b rotation.Block) string {
 		return "AWS could not tell when " + id + " was last used."
 	case rotation.SlotTaken:
 		return "the user has a second key, " + id + ", and AWS allows two."
+	case rotation.PlaceShut:
+		return "the place in AWS where the secret is to be kept could not be made ready."
 	case rotation.NotAsShown:
 		return "the facts have changed since they were shown to the approvers."
 	case rotation.OldGone:

@@ -32,7 +32,7 @@ func secretMessage(v view, r rotation.Rotation, key rotation.KeyID, secret rotat
 	var d draft
 	d.header("Your new key for " + tidy(r.User.Name))
 	d.say("This is the new access key " + short(key) + " of " + v.user(r.User) + ". Its secret is shown here once, and Keyturner does not keep it.")
-	d.blocks = append(d.blocks, preformatted("AWS_ACCESS_KEY_ID="+string(key)+"\nAWS_SECRET_ACCESS_KEY="+secret.Reveal()))
+	d.blocks = append(d.blocks, preformatted(credentials(key, secret)))
 	d.say("Store both lines now, in your password manager or your secret store. Then say so in the message below.")
 	// The message goes out within moments of entering Delivering, and its time starts then.
 	d.note("This message is deleted when you do, or else after " + when(r.Since.Add(r.Terms.Visible)) +
@@ -45,6 +45,9 @@ func secretMessage(v view, r rotation.Rotation, key rotation.KeyID, secret rotat
 //
 // It takes a "Not me" too, for as long as the lifecycle offers it and the owner has not said that the key is theirs.
 func receiptMessage(v view, r rotation.Rotation) message {
+	if r.Delivery.InAWS() {
+		return storedMessage(v, r)
+	}
 	h, key := r.Handover, short(r.New)
 	var d draft
 	var buttons []slack.BlockElement
@@ -65,12 +68,20 @@ func receiptMessage(v view, r rotation.Rotation) message {
 		b.AccessibilityLabel = clip("I have stored the secret of "+r.New.Short()+", delete the message", maxLabel)
 		buttons = append(buttons, b)
 	}
-	if h.Received.IsZero() && slices.Contains(r.Offers(rotation.ByOwner), rotation.Disown) {
-		d.say("If you did not ask for a new key, click “" + label(r, rotation.Disown) + "”: the key is made inactive at once, and on-call is told.")
-		buttons = append(buttons, v.button(r, rotation.Disown, r.Ref()))
+	if h.Received.IsZero() {
+		buttons = append(buttons, notMe(v, r, &d)...)
 	}
 	d.buttons(buttons)
 	return d.message()
+}
+
+// notMe tells the owner how to say that they did not ask for the key, as long as the lifecycle offers it, and makes the button.
+func notMe(v view, r rotation.Rotation, d *draft) []slack.BlockElement {
+	if !slices.Contains(r.Offers(rotation.ByOwner), rotation.Disown) {
+		return nil
+	}
+	d.say("If you did not ask for a new key, click “" + label(r, rotation.Disown) + "”: the key is made inactive at once, and on-call is told.")
+	return []slack.BlockElement{v.button(r, rotation.Disown, r.Ref())}
 }
 
 // disownedMessage tells on-call that an owner did not ask for the key they were given, with who did and who agreed.
@@ -104,7 +115,10 @@ func disownedMessage(v view, r rotation.Rotation) message {
 }
 
 // overtakenReceipt is what the receipt's message says once a later key has been issued.
-func overtakenReceipt() message {
+func overtakenReceipt(r rotation.Rotation) message {
+	if r.Delivery.InAWS() {
+		return plain("The key that was written to " + keptIn(r) + " is revoked. Its version stays there, and is of no use.")
+	}
 	return plain("The key that was shown here is revoked, and so its secret is of no use.")
 }
 

@@ -97,7 +97,7 @@ func receipt(v view, r rotation.Rotation, i int, there bool) (message, bool) {
 	lost := r.New == "" || r.Lost.Key == r.New || r.Kind != rotation.Replace
 	switch {
 	case i < r.Issued || lost:
-		return overtakenReceipt(), there
+		return overtakenReceipt(r), there
 	case r.Handover.Until.IsZero():
 		return message{}, false
 	}

@@ -17,7 +17,7 @@ func standing(r rotation.Rotation) string {
 	case rotation.Creating:
 		return sentences("Keyturner is creating the new key.", retrying(r))
 	case rotation.Delivering:
-		return sentences("The new key "+fresh+" is created. Its secret is on its way to "+owner+".", retrying(r))
+		return sentences("The new key "+fresh+" is created. Its secret "+onItsWay(r, owner)+".", retrying(r))
 	case rotation.Switching:
 		return switching(r)
 	case rotation.Confirmed:
@@ -137,7 +137,7 @@ func cancellation(r rotation.Rotation) string {
 	case !r.Disowned.IsZero():
 		return "The rotation was cancelled, because " + mention(r.Owner) + " did not ask for the new key. It is revoked, and " + short(r.Old) + " keeps working."
 	case r.Kind == rotation.Replace && r.Issued > 0:
-		return "The rotation was cancelled. The new key is revoked, and " + short(r.Old) + " keeps working."
+		return sentences("The rotation was cancelled. The new key is revoked, and "+short(r.Old)+" keeps working.", leftInAWS(r))
 	case r.Kind == rotation.Replace || last.Closed == string(rotation.Cancel):
 		return "The rotation has ended. Nothing was changed, and " + short(r.Old) + " keeps working."
 	case r.Idle.State != rotation.UseUnknown || last.Closed == string(rotation.Reactivate):
@@ -194,7 +194,10 @@ func attempted(r rotation.Rotation, f rotation.Failure) string {
 	switch f.At {
 	case rotation.Creating:
 		if undelivered(f) {
-			return "The new key " + short(f.Key) + " was created, but its secret did not reach " + mention(r.Owner) + "."
+			return "The new key " + short(f.Key) + " was created, but its secret " + notPassed(r) + "."
+		}
+		if f.Block == rotation.PlaceShut {
+			return "The new key was not created, because its secret could not be written to " + keptIn(r) + "."
 		}
 		return "The new key could not be created."
 	case rotation.Discarding:
@@ -253,7 +256,7 @@ func left(r rotation.Rotation, f rotation.Failure) string {
 	case f.At == rotation.Creating && f.Class == rotation.ClassSuspect:
 		return "Keyturner has given nobody its secret. " + before + " keeps working."
 	case undelivered(f):
-		return "The new key is revoked, and nobody has its secret. " + before + " keeps working."
+		return sentences("The new key is revoked, and nobody has its secret.", leftInAWS(r), before+" keeps working.")
 	case f.At == rotation.Creating && unsure:
 		return "There may be a new key in AWS whose secret nobody has. " + before + " keeps working."
 	case f.At == rotation.Creating, f.At == rotation.Requested:

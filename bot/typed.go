@@ -66,6 +66,8 @@ func vocabulary() []phrase {
 		{"link", []argument{memberArgument, userArgument}, approvers, "make somebody the owner of an IAM user", (*Bot).link},
 		{"unlink", user, approvers, "take that back", (*Bot).unlink},
 		{"leaked", []argument{keyArgument}, anybody, "say that others have that key, or may have it: one approver or on-call deactivates it at once", (*Bot).reportLeak},
+		{"mykey", nil, anybody, "see the public key that secrets are sealed for", (*Bot).tellKey},
+		{"mykey", []argument{publicKeyArgument}, anybody, "set it, for the accounts where secrets are sealed", (*Bot).setKey},
 		{"whois", []argument{keyArgument}, responders, "see whose key that is, and what is known of it", (*Bot).tellWhose},
 	}
 }
@@ -77,14 +79,15 @@ type argument struct {
 	// read makes of a word the form that is kept of it, if it is one of this kind. Nothing else of what is typed is stored, logged or
 	// shown: a person may paste a secret.
 	read func(accounts map[string]string, word string) (kept string, ok bool)
+	rest bool // it is all that follows, and not one word
 }
 
 // The kinds of arguments.
 var (
-	keyArgument    = argument{"AKIA…", "a key's id, which is AKIA or ASIA and 16 capital letters and digits", readKey}
-	memberArgument = argument{"@member", "an at sign and the name of a member of this workspace, and choose them from Slack's list", readMember}
+	keyArgument    = argument{"AKIA…", "a key's id, which is AKIA or ASIA and 16 capital letters and digits", readKey, false}
+	memberArgument = argument{"@member", "an at sign and the name of a member of this workspace, and choose them from Slack's list", readMember, false}
 	// An account is named as the configuration has it, by its id or its name.
-	userArgument = argument{"account/user", "the id or the name of an AWS account that Keyturner looks after, a slash and the IAM user's name", readUser}
+	userArgument = argument{"account/user", "the id or the name of an AWS account that Keyturner looks after, a slash and the IAM user's name", readUser, false}
 )
 
 var (
@@ -138,6 +141,9 @@ var mentionName = regexp.MustCompile(`(<@[UW][A-Z0-9]+)\|[^<>]*>`)
 
 // readTyped reads what somebody typed.
 func readTyped(accounts map[string]string, text string) reading {
+	if looksPrivate(text) {
+		return reading{row: privateKeyTyped, ok: true, args: []string{typedPrivate}}
+	}
 	var words []string
 	for w := range strings.FieldsSeq(mentionName.ReplaceAllString(mailLink.ReplaceAllString(text, "$1"), "$1>")) {
 		words = append(words, strings.Trim(w, "`"))
@@ -163,6 +169,9 @@ func readTyped(accounts map[string]string, text string) reading {
 }
 
 func (p phrase) read(accounts map[string]string, words []string) (args []string, ok bool) {
+	if n := len(p.takes); n > 0 && p.takes[n-1].rest && len(words) > n {
+		words = append(slices.Clone(words[:n-1]), strings.Join(words[n-1:], " "))
+	}
 	if len(words) != len(p.takes) {
 		return nil, false
 	}

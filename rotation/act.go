@@ -50,6 +50,9 @@ func (e *Engine) request(ctx context.Context, q Request) (Progress, error) {
 			return p, &Refusal{Code: AlreadyRuns, User: q.User, Rotation: earlier}
 		}
 		r, err := Start(q, owns.Member, seen, e.cfg.Terms, e.now())
+		if err == nil {
+			r.Delivery, err = e.delivery(ctx, r)
+		}
 		if err != nil {
 			return p, err
 		}

@@ -100,11 +100,14 @@ type line struct {
 	p     *process
 	cloud *cloud
 	hand  *hand
+	vault *vault
 }
 
 var (
 	_ rotation.IAM  = line{}
 	_ rotation.Hand = line{}
+
+	_ rotation.Vault = line{}
 )
 
 // send makes a call, unless the time for it is over before it is sent. After that it takes the time it takes.

@@ -49,5 +49,10 @@
 // conversation back if the answer was lost; so the bot would have had to ask for the right to read DMs, in which secrets stand. An edit can
 // be repeated, and where a secret may stand is known before there is one, so that it can always be deleted.
 //
+// A secret goes to its owner, as it is or sealed for their public key, or to a Vault in AWS (Delivery). Which way, and for which key or to
+// which place, is fixed when a rotation begins and is part of what the approvers are shown: a public key that is set later, by whoever,
+// redirects nothing that was approved. A secret for a Vault needs no message that could show it, so there is none to be deleted. The
+// message that tells where it is is derived from what is stored, like all others, since the id of its version is.
+//
 // A Rotation carries the Terms it began under, so a changed configuration alters no rotation under way.
 package rotation

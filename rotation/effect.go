@@ -79,10 +79,8 @@ func createKey(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	if blocks := checkSlotFree(r, seen, e.now()); len(blocks) > 0 {
 		return Event{On: Fail, Evidence: seen, Failure: changed(blocks[0]), Settled: true}, nil
 	}
-	post, err := e.prepare(ctx, r)
-	if err != nil {
-		ev, err := e.failOr(err)
-		ev.Settled = true
+	post, ev, err := e.prepare(ctx, r)
+	if ev.On != "" || err != nil {
 		return ev, err
 	}
 	if err := e.intend(ctx, r, seen, post); err != nil {
@@ -104,16 +102,26 @@ func createKey(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	return Event{On: Succeed, Key: key.ID, Evidence: seen}, nil
 }
 
-// prepare has the message posted that will show the secret, or takes the one of an attempt whose intent could not be written.
-func (e *Engine) prepare(ctx context.Context, r Rotation) (Post, error) {
+// prepare makes sure that the secret can be written to AWS, if that is where it goes. It has the message posted that will show the secret,
+// or takes the one of an attempt whose intent could not be written. What cannot be made ready is a failure, of which it is certain that no
+// key was made.
+func (e *Engine) prepare(ctx context.Context, r Rotation) (Post, Event, error) {
 	if ready, ok := e.secrets.prepared(r.ID, r.Turn); ok {
 		r.Handover = Handover{Post: ready}
 	}
 	post, err := e.cfg.Hand.Prepare(ctx, r)
-	if err == nil {
-		e.secrets.ready(r.ID, prepared{r.Turn, post})
+	if err != nil {
+		ev, err := e.failOr(err)
+		ev.Settled = true
+		return post, ev, err
 	}
-	return post, err
+	e.secrets.ready(r.ID, prepared{r.Turn, post})
+	if err := e.readyPlace(ctx, r); err != nil {
+		ev, err := e.failOr(err)
+		ev.Settled, ev.Failure.Block = true, PlaceShut
+		return post, ev, err
+	}
+	return post, Event{}, nil
 }
 
 // prepared is a message that waits for a secret, and the turn at which the key is to be made. At a later one it may show the secret of
@@ -181,8 +189,9 @@ func (e *Engine) intend(ctx context.Context, r Rotation, seen Evidence, post Pos
 // minute.
 const maxShows = 4
 
-// handOver shows the secret to the owner. The secret lives in this process's memory alone, so after a crash it is lost, and so it
-// is when nobody can tell whether Slack took it: the key is then revoked and another one made, and the message deleted, whatever it shows.
+// handOver shows the secret to the owner, or writes it to AWS. The secret lives in this process's memory alone, so after a crash it is lost,
+// and so it is when nobody can tell whether Slack or AWS took it: the key is then revoked and another one made, and the message deleted,
+// whatever it shows. A version that was written to AWS stays there; it is of no use, and the next one takes its place.
 func handOver(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	h, ok := e.secrets.get(r.ID)
 	switch {
@@ -191,7 +200,7 @@ func handOver(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	case h.shown:
 		return Event{On: Succeed}, nil // a moment ago, but the outcome could not be written
 	}
-	err := e.cfg.Hand.HandOver(ctx, r, r.New, h.secret)
+	err := e.pass(ctx, r, h.secret)
 	class := ClassOf(err)
 	switch {
 	case err == nil:

@@ -32,9 +32,11 @@ type Config struct {
 
 // Account is one AWS account.
 type Account struct {
-	ID   string // twelve digits
-	Name string
-	IAM  IAM
+	ID       string // twelve digits
+	Name     string
+	IAM      IAM
+	Delivery Delivery // how the secrets of its keys go; zero: by DM
+	Vault    Vault    // where they are kept, if they go to AWS; else nil
 }
 
 // Engine is the shell round the pure lifecycle: it reads facts, writes intents and outcomes, and makes the calls. Nothing else in

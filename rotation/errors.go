@@ -90,6 +90,9 @@ const (
 	TooSoon       Code = "too-soon"       // it was done a short while ago
 	RemindedOften Code = "reminded-often" // the bound on reminders is reached
 	NotResponder  Code = "not-responder"  // only an approver or on-call may
+	NoRecipient   Code = "no-public-key"  // secrets are sealed here, and the owner has set no public key
+	LeakedKey     Code = "private-key"    // what was given looks like a private key
+	NoPlace       Code = "no-place"       // the service that is to keep the secret takes no such name
 )
 
 // Refusal is an answer to a person: why not, with the facts that the answer needs.
@@ -148,6 +151,7 @@ const (
 	OldUnknown   BlockCode = "old-unknown"
 	SlotTaken    BlockCode = "slot-taken"
 	NotAsShown   BlockCode = "not-as-shown"
+	PlaceShut    BlockCode = "place-shut" // the secret's place in AWS could not be made ready
 
 	OldGone      BlockCode = "old-gone"
 	OldInactive  BlockCode = "old-inactive"

@@ -82,7 +82,7 @@ func TestFaultPairs(t *testing.T) {
 			}
 		}
 	}
-	for _, method := range slices.Concat(methods[rotation.IAM](), methods[rotation.Hand](), storeWrites()) {
+	for _, method := range slices.Concat(methods[rotation.IAM](), methods[rotation.Hand](), methods[rotation.Vault](), storeWrites()) {
 		if met[method] == 0 {
 			t.Errorf("%s is never called, so that nothing is known of its failures", method)
 		}

@@ -27,6 +27,8 @@ type fleet struct {
 	old       rotation.KeyID
 	processes []*process
 	shared    bool
+	delivery  rotation.Delivery
+	vault     vault
 	fate      func(p *process, method string) fate // nil: all goes well
 	pick      func(n int) int                      // which of n processes hears of a click; nil: the first
 
@@ -93,11 +95,11 @@ func (f *fleet) start() *process {
 		}
 		return f.fate(p, method)
 	})
-	to := line{p, f.cloud, f.hand}
+	to := line{p, f.cloud, f.hand, &f.vault}
 	engine, err := rotation.New(rotation.Config{
 		Store: p.store, Hand: to, Terms: quick, Shared: f.shared,
 		Now:      func() time.Time { return time.Now().Add(time.Duration(f.leap.Load())) },
-		Accounts: []rotation.Account{{ID: account, Name: "acme", IAM: to}},
+		Accounts: []rotation.Account{{ID: account, Name: "acme", IAM: to, Delivery: f.delivery, Vault: to}},
 		Policy:   rotation.Policy{WarnAge: 75 * 24 * time.Hour, MaxAge: 90 * 24 * time.Hour, UnusedAge: 45 * 24 * time.Hour},
 		Owners:   rotation.Owners{Tag: "slack-user-id"}, Approvers: []rotation.MemberID{carol, dave},
 	})
@@ -238,7 +240,7 @@ func (f *fleet) allowed(by *process, op string, key rotation.KeyID) {
 	if _, ok := r.Approved(asked[r.Stage]); !ok && asked[r.Stage] != "" {
 		f.t.Errorf("%s of %q at %s without an approval", op, key, r.Stage)
 	}
-	if op == "create" && (r.Intent == nil || !r.Handover.Waits()) {
+	if op == "create" && (r.Intent == nil || r.Handover.Waits() == r.Delivery.InAWS() || r.Delivery.InAWS() && !f.vault.isReady(r.Delivery)) {
 		f.t.Errorf("a key is created with the intent %+v and the message %+v", r.Intent, r.Handover)
 	}
 	if k, ok := f.key(key); ok && op == "delete" && k.Status == rotation.Active {

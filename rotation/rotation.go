@@ -45,6 +45,7 @@ type Rotation struct {
 	Old       KeyID
 	New       KeyID // empty until created or adopted
 	Terms     Terms
+	Delivery  Delivery
 
 	Stage    Stage
 	Turn     int  // moves made so far; a button carries it, so that a click on an outdated card is recognised

@@ -227,11 +227,12 @@ func (r *Rotation) absorb(m Move, ev Event) {
 	}
 }
 
-// afterLoss decides what follows the revocation of a key whose secret reached nobody: another try, unless Slack refuses the owner
-// or the bound is reached.
+// afterLoss decides what follows the revocation of a key whose secret reached nobody: another try, unless Slack refuses the owner or AWS
+// the secret, or the bound is reached.
 func (r *Rotation) afterLoss(f Failure) (Stage, Failure) {
 	f.At, f.Key, f.Text = Creating, r.New, clip(f.Text)
-	if f.Class != ClassRefused && r.Issued < maxIssued {
+	inVain := f.Class == ClassRefused || r.Delivery.InAWS() && (f.Class == ClassDenied || f.Class == ClassInvalid || f.Class == ClassQuota)
+	if !inVain && r.Issued < maxIssued {
 		return Creating, f
 	}
 	return Stuck, f

@@ -120,6 +120,23 @@ func ways() []way {
 				return "", ""
 			},
 		},
+		{name: "into AWS", key: due, ends: rotation.Done, setup: func(f *fleet) { f.delivery = intoAWS }},
+		{
+			name: "into AWS, and back", key: due, ends: rotation.Cancelled, setup: func(f *fleet) { f.delivery = intoAWS },
+			own: func(_ *fleet, r rotation.Rotation) (rotation.On, rotation.MemberID) {
+				switch {
+				case r.Stage == rotation.Switching && r.Issued == 1:
+					return rotation.Reissue, owner
+				case r.Stage == rotation.Switching:
+					return rotation.Abandon, owner
+				}
+				return "", ""
+			},
+		},
+		{name: "sealed", key: due, ends: rotation.Done, setup: func(f *fleet) {
+			f.delivery = rotation.Delivery{Mode: rotation.Sealed}
+			f.kept.claims["mykey/"+string(owner)] = rotation.Claim{Name: "mykey/" + string(owner), Rev: 1, Note: `{"key":"age1q","at":"2000-01-01T00:00:00Z"}`}
+		}},
 		{name: "retire", key: oldKey, retires: true, ends: rotation.Done},
 		{
 			name: "retire a leftover", key: oldKey, retires: true, ends: rotation.Done,

@@ -67,6 +67,7 @@ func fromRotation(r rotation.Rotation) rotationRecord {
 		Old:       r.Old,
 		New:       r.New,
 		Terms:     termsRecord(r.Terms),
+		Delivery:  fromDelivery(r.Delivery),
 		Stage:     r.Stage,
 		Turn:      r.Turn,
 		InPublic:  r.InPublic,
@@ -104,6 +105,7 @@ func (r rotationRecord) rotation() rotation.Rotation {
 		Old:       r.Old,
 		New:       r.New,
 		Terms:     rotation.Terms(r.Terms),
+		Delivery:  rotation.Delivery(r.Delivery),
 		Stage:     r.Stage,
 		Turn:      r.Turn,
 		InPublic:  r.InPublic,
@@ -209,6 +211,12 @@ func fromIntent(i *rotation.Intent) *intentRecord {
 func fromPost(p rotation.Post) postRecord {
 	r := postRecord(p)
 	r.At = r.At.UTC()
+	return r
+}
+
+func fromDelivery(d rotation.Delivery) deliveryRecord {
+	r := deliveryRecord(d)
+	r.Set = r.Set.UTC()
 	return r
 }
 

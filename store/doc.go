@@ -37,7 +37,8 @@
 // schema and keeps reading the earlier ones, whose samples are in testdata. Times are stored in UTC and zero times not at all; text
 // that is not UTF-8 is stored with U+FFFD in place of the bytes that are not.
 //
-// A progress of schema 1 did not say whether messages are owed. It is read as if they were, so that somebody looks. A claim of schema 1
+// A progress of schema 1 did not say whether messages are owed. It is read as if they were, so that somebody looks. One of schema 2 did not
+// say how a secret is delivered, which was by direct message, as one that says nothing still is. A claim of schema 1
 // was a lease: its holder keeps the name, for a digest that was sent must not be sent again, and its end is kept as the note; one that
 // was held for a time, such as the scan's, is taken over as from a holder that has died.
 //

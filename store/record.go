@@ -50,6 +50,7 @@ type (
 		Old       rotation.KeyID    `json:"old,omitzero"`
 		New       rotation.KeyID    `json:"new,omitzero"`
 		Terms     termsRecord       `json:"terms,omitzero"`
+		Delivery  deliveryRecord    `json:"delivery,omitzero"`
 		Stage     rotation.Stage    `json:"stage"`
 		Turn      int               `json:"turn,omitzero"`
 		InPublic  bool              `json:"in_public,omitzero"`
@@ -88,6 +89,15 @@ type (
 		Grace   time.Duration `json:"grace_ns,omitzero"`
 		Expires time.Duration `json:"expires_ns,omitzero"`
 		Visible time.Duration `json:"visible_ns,omitzero"`
+	}
+
+	deliveryRecord struct {
+		Mode      rotation.Mode `json:"mode,omitzero"`
+		Name      string        `json:"name,omitzero"`
+		Region    string        `json:"region,omitzero"`
+		KMSKey    string        `json:"kms_key,omitzero"`
+		Recipient string        `json:"recipient,omitzero"`
+		Set       time.Time     `json:"set,omitzero"`
 	}
 
 	askRecord struct {

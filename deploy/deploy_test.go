@@ -66,6 +66,23 @@ var policies = map[string][]statement{
 	"assume-policy.json": {
 		{Sid: "EnterAccounts", Effect: "Allow", Resource: words{"arn:aws:iam::*:role/keyturner"}, Action: words{"sts:AssumeRole"}},
 	},
+	// Only for accounts whose delivery is secretsmanager or ssm, and for the names that their secret_name makes. GetParameter is called without
+	// decryption, to look whether a parameter is there; the last statement keeps it from doing more
+	// (https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html).
+	"delivery-policy.json": {
+		{
+			Sid: "WriteSecrets", Effect: "Allow", Resource: words{"arn:aws:secretsmanager:*:*:secret:keyturner/*"},
+			Action: words{"secretsmanager:CreateSecret", "secretsmanager:DescribeSecret", "secretsmanager:PutSecretValue"},
+		},
+		{
+			Sid: "WriteParameters", Effect: "Allow", Resource: words{"arn:aws:ssm:*:*:parameter/keyturner/*"},
+			Action: words{"ssm:GetParameter", "ssm:PutParameter"},
+		},
+		{
+			Sid: "NeverReadParameters", Effect: "Deny", Resource: words{"*"}, Action: words{"kms:Decrypt"},
+			Condition: map[string]map[string]string{"StringLike": {"kms:EncryptionContext:PARAMETER_ARN": "arn:aws:ssm:*:*:parameter/keyturner/*"}},
+		},
+	},
 	"store-policy.json": {
 		{
 			Sid: "Store", Effect: "Allow",
@@ -135,12 +152,14 @@ func TestPolicies(t *testing.T) {
 	}
 }
 
-// TestPolicies_BotCanCallWhatItCalls compares the bot's policy with the calls in the adapter, in both directions.
+// TestPolicies_BotCanCallWhatItCalls compares the bot's policies with the calls in the adapter, in both directions.
 func TestPolicies_BotCanCallWhatItCalls(t *testing.T) {
 	granted := map[string]bool{}
-	for _, s := range parsePolicy(t, "iam-policy.json").Statement {
+	for _, s := range slices.Concat(parsePolicy(t, "iam-policy.json").Statement, parsePolicy(t, "delivery-policy.json").Statement) {
 		for _, action := range s.Action {
-			granted[action] = s.Effect == "Allow" || granted[action]
+			if s.Effect == "Allow" {
+				granted[action] = true
+			}
 		}
 	}
 	sources, err := filepath.Glob("../rotation/awsiam/*.go")
@@ -148,7 +167,7 @@ func TestPolicies_BotCanCallWhatItCalls(t *testing.T) {
 		t.Fatalf("sources of the adapter: %d, %v", len(sources), err)
 	}
 	called := map[string]bool{}
-	input := regexp.MustCompile(`\b(iam|cloudtrail)\.([A-Z]\w+)Input\{`)
+	input := regexp.MustCompile(`\b(iam|cloudtrail|secretsmanager|ssm)\.([A-Z]\w+)Input\{`)
 	for _, source := range sources {
 		if strings.HasSuffix(source, "_test.go") {
 			continue

@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 
@@ -63,6 +65,8 @@ type Account struct {
 	iam            *iam.Client
 	sts            *sts.Client
 	trail          *cloudtrail.Client
+	secrets        *secretsmanager.Client
+	parameters     *ssm.Client
 	paces
 }
 
@@ -91,7 +95,8 @@ func New(c Config) (*Account, error) {
 	return &Account{
 		id: c.ID, name: cmp.Or(c.Name, c.ID), role: c.Role, log: log,
 		iam: iam.NewFromConfig(cfg), sts: sts.NewFromConfig(cfg),
-		trail: cloudtrail.NewFromConfig(cfg, func(o *cloudtrail.Options) { o.Region = eventRegion(cfg.Region) }),
+		trail:   cloudtrail.NewFromConfig(cfg, func(o *cloudtrail.Options) { o.Region = eventRegion(cfg.Region) }),
+		secrets: secretsmanager.NewFromConfig(cfg), parameters: ssm.NewFromConfig(cfg),
 		paces: newPaces(cmp.Or(c.ReadsPerSecond, defaultReads), cmp.Or(c.WritesPerSecond, defaultWrites)),
 	}, nil
 }

@@ -64,18 +64,25 @@ var classes = map[string]rotation.Class{
 	"ThrottlingException":           rotation.ClassThrottled,
 	"TooManyRequests":               rotation.ClassThrottled,
 	"TooManyRequestsException":      rotation.ClassThrottled,
+	"TooManyUpdates":                rotation.ClassThrottled,
 	codeReportExpired:               rotation.ClassThrottled,
 	codeReportInProgress:            rotation.ClassThrottled, // with status 404, but nothing is gone
 	codeReportLimit:                 rotation.ClassThrottled,
 	codeReportNotPresent:            rotation.ClassThrottled,
 
-	codeLimitExceeded:        rotation.ClassQuota,
-	"LimitExceededException": rotation.ClassQuota,
+	codeLimitExceeded:                  rotation.ClassQuota,
+	"LimitExceededException":           rotation.ClassQuota,
+	"ParameterLimitExceeded":           rotation.ClassQuota,
+	"ParameterMaxVersionLimitExceeded": rotation.ClassQuota,
 
-	"NoSuchEntity": rotation.ClassGone,
+	"NoSuchEntity":              rotation.ClassGone,
+	"ParameterNotFound":         rotation.ClassGone,
+	"ResourceNotFoundException": rotation.ClassGone,
 
 	"InternalError":           rotation.ClassUnknown,
 	"InternalFailure":         rotation.ClassUnknown,
+	"InternalServerError":     rotation.ClassUnknown,
+	"InternalServiceError":    rotation.ClassUnknown,
 	"RequestTimeout":          rotation.ClassUnknown,
 	"RequestTimeoutException": rotation.ClassUnknown,
 	"ServiceFailure":          rotation.ClassUnknown,

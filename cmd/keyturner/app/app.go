@@ -83,7 +83,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 			return nil, err
 		}
 		accounts = append(accounts, account)
-		domain = append(domain, rotation.Account{ID: a.ID, Name: a.Name, IAM: account})
+		domain = append(domain, rotation.Account{ID: a.ID, Name: a.Name, IAM: account, Delivery: a.delivery(), Vault: account})
 		names[a.ID] = a.Name
 	}
 

@@ -22,6 +22,8 @@ import (
 	_ "time/tzdata" // zones must resolve in a container that has none
 
 	"github.com/robfig/cron/v3"
+
+	"github.com/keyturner/keyturner/rotation"
 )
 
 // Config is a configuration that has been checked: every limit documented on its fields holds. Get one from [Load], [Parse] or,
@@ -71,6 +73,20 @@ type Account struct {
 	Role string
 	// ExternalID is sent with AssumeRole against the confused deputy. Default none.
 	ExternalID string
+	// Delivery is how the secrets of new keys reach who needs them. Default [rotation.ByDM].
+	Delivery rotation.Mode
+	// SecretName is under which name a secret is kept in AWS, with [rotation.UserMark] for the IAM user's name. Set if Delivery is one
+	// to AWS, and only then.
+	SecretName string
+	// SecretRegion is the region that the secret is kept in. Set if SecretName is.
+	SecretRegion string
+	// SecretKMSKey is the key that encrypts it: an id, an alias or an ARN. Default the one that AWS has for the service.
+	SecretKMSKey string
+}
+
+// delivery is how the domain has it.
+func (a Account) delivery() rotation.Delivery {
+	return rotation.Delivery{Mode: a.Delivery, Name: a.SecretName, Region: a.SecretRegion, KMSKey: a.SecretKMSKey}
 }
 
 // Owners says how the owner of an IAM user is found: a link that an approver has made first, then one of the file, then the tag, then an

@@ -209,6 +209,7 @@ func (in *reader) account(s section) Account {
 		}
 		account.ExternalID = external
 	}
+	in.delivery(s, &account)
 	return account
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/keyturner/keyturner/rotation"
 )
 
 // Summary writes for a person what will happen under this configuration: the accounts and how they are reached, the next scans and
@@ -24,6 +26,9 @@ func (c Config) Summary(w io.Writer) error {
 			by = a.Role
 		}
 		fmt.Fprintf(&b, "           %s %s, as %s\n", a.ID, a.Name, by)
+		if a.Delivery != rotation.ByDM {
+			fmt.Fprintf(&b, "           %s\n", a.deliverySummary())
+		}
 	}
 	fmt.Fprintf(&b, "scan       %s, next %s\n", c.Schedule.Scan.Spec, c.next(c.Schedule.Scan, now))
 	fmt.Fprintf(&b, "digest     %s, next %s, to %s\n", c.Schedule.Digest.Spec, c.next(c.Schedule.Digest, now), c.Slack.OncallChannel)

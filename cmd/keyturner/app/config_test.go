@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/keyturner/keyturner/rotation"
 )
 
 // full states every field. Tests of refusals replace a part of it, so its lines matter.
@@ -80,8 +82,8 @@ func TestParse_Full(t *testing.T) {
 			Oncall:           []string{"U0123456790"},
 		},
 		Accounts: []Account{
-			{ID: "111122223333", Name: "production", Role: "arn:aws:iam::111122223333:role/keyturner", ExternalID: "d8f2-4b"},
-			{ID: "012345678901", Name: "sandbox"},
+			{ID: "111122223333", Name: "production", Role: "arn:aws:iam::111122223333:role/keyturner", ExternalID: "d8f2-4b", Delivery: rotation.ByDM},
+			{ID: "012345678901", Name: "sandbox", Delivery: rotation.ByDM},
 		},
 		Owners: Owners{Tag: "owner", Links: map[string]string{"111122223333/ci-deploy": "U0123456789"}},
 		Exemptions: map[string]Exemption{
@@ -110,7 +112,7 @@ func TestParse_Minimal(t *testing.T) {
 	}
 	want := Default()
 	want.Slack = Slack{ApprovalsChannel: "C0123456789", OncallChannel: "C0123456789", Approvers: []string{"U0123456789"}}
-	want.Accounts = []Account{{ID: "111122223333", Name: "production"}}
+	want.Accounts = []Account{{ID: "111122223333", Name: "production", Delivery: rotation.ByDM}}
 	if diff := cmp.Diff(want, got, ignoreCron); diff != "" {
 		t.Errorf("Parse (-want +got):\n%s", diff)
 	}

@@ -20,7 +20,7 @@ import (
 var fields = map[string][]string{
 	"":           {"store", "timezone", "slack", "accounts", "owners", "exemptions", "policy", "schedule"},
 	"slack":      {"approvals_channel", "oncall_channel", "approvers", "oncall"},
-	"accounts":   {"id", "name", "role", "external_id"},
+	"accounts":   {"id", "name", "role", "external_id", "delivery", "secret_name", "secret_region", "secret_kms_key"},
 	"owners":     {"tag", "links", "email_tag", "email_names", "groups"},
 	"exemptions": {"user", "reason", "until"},
 	"policy":     {"warn_age", "max_age", "unused_age", "quiet", "grace", "approval_expires", "secret_visible"},

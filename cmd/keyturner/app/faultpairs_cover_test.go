@@ -149,7 +149,7 @@ func onSlackClient(s *ast.SelectorExpr) bool {
 // onAWSClient tells an operation of one of the SDK's clients.
 func onAWSClient(s *ast.SelectorExpr) bool {
 	name := lastName(s.X)
-	return isField(s.X) && (name == "iam" || name == "sts" || name == "trail")
+	return isField(s.X) && slices.Contains([]string{"iam", "sts", "trail", "secrets", "parameters"}, name)
 }
 
 func isField(x ast.Expr) bool {

@@ -21,6 +21,7 @@ func (w *world) check() {
 	done := o.readCalls()
 	o.settlePosts()
 	o.listen(w.checked)
+	o.keptInAWS()
 	w.people.look()
 	for _, c := range done {
 		c.effective = c.changes()

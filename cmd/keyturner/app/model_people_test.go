@@ -242,7 +242,7 @@ func (c *crowd) notice(member string, channel slacksim.Conversation, m slacksim.
 		}
 	}
 	if channel.Kind == "im" {
-		if key, _, ok := secretIn(content); ok {
+		if key, _, ok := secretIn(opened(content, identity)); ok {
 			for _, u := range c.w.seeds {
 				if u.owner == member {
 					c.hold(rotation.UserRef{Account: u.account, Name: u.name}, key)

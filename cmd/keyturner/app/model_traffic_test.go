@@ -80,6 +80,7 @@ func (o *watch) listen(from time.Time) {
 				o.secretIn(string(name), string(rest), secret)
 			}
 		}
+		o.sealedIn(string(name), string(rest), secrets)
 		switch string(name) {
 		case "frame sent":
 			o.frameSent(rest, from)
@@ -214,12 +215,20 @@ func decoded(s string) map[string]any {
 
 // secretIn judges an exchange with Slack that holds a secret: only the edit of one message in its owner's DM may.
 func (o *watch) secretIn(name, rest, secret string) {
+	_, body, _ := strings.Cut(rest, "\n")
+	form, _ := cutForm(body)
+	if mode := o.w.shape.delivery; mode != "" {
+		o.w.fail(4, "a secret is in an exchange with Slack, though its delivery is %s: %s", mode, name)
+	}
+	o.shownIn(name, form, secret)
+}
+
+// shownIn judges an exchange with Slack that shows a secret, as it is or sealed.
+func (o *watch) shownIn(name string, form map[string]string, secret string) {
 	if name != "chat.update" {
 		o.w.fail(4, "a secret is in an exchange that is no edit of a message: %s", name)
 		return
 	}
-	_, body, _ := strings.Cut(rest, "\n")
-	form, _ := cutForm(body)
 	for field, value := range form {
 		if field != "blocks" && strings.Contains(value, secret) {
 			o.w.fail(4, "a secret is outside of the blocks of its message, in %s", field)

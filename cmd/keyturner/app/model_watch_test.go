@@ -159,6 +159,7 @@ type change struct {
 var readingOps = []string{
 	"GetUser", "ListUsers", "ListUserTags", "ListAccessKeys", "GetAccessKeyLastUsed", "GenerateCredentialReport", "GetCredentialReport",
 	"GetAccountAuthorizationDetails", "GetCallerIdentity", "AssumeRole", "LookupEvents", "ListAccountAliases",
+	"DescribeSecret", "CreateSecret", "PutSecretValue", "GetParameter", "PutParameter", // with no key of IAM changed, and none read
 }
 
 // changing takes down a call to AWS that changes something, before it is sent.

@@ -84,6 +84,7 @@ type shape struct {
 	group    bool          // a user group is the owner of what Olivia would own
 	users    uint          // bits: which users of the seed there are; 0: all
 	seed     uint64        // of which socket an envelope takes
+	delivery rotation.Mode // of the account prod; empty: by a plain direct message
 }
 
 // world is one run of the model: AWS, Slack, people, applications and the replicas of the bot between them, in a bubble.
@@ -199,6 +200,7 @@ func (w *world) configure() {
 		{ID: prod, Name: "acme-prod"},
 		{ID: data, Name: "acme-data", Role: w.accounts[data].AddRole("keyturner", "k-1"), ExternalID: "k-1"},
 	}
+	deliverTo(&cfg.Accounts[0], w.shape.delivery)
 	cfg.Policy.Quiet, cfg.Policy.Grace, cfg.Policy.ApprovalExpires, cfg.Policy.SecretVisible = quiet, grace, expires, visible
 	if w.shape.mail {
 		cfg.Owners.EmailTag = "owner-email"

@@ -117,6 +117,29 @@ func TestDelivery_IntoAWS(t *testing.T) {
 	})
 }
 
+// TestDelivery_NotToldAhead: while another key's secret is on its way, nothing says that it is there.
+func TestDelivery_NotToldAhead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := intoAWSFleet(t, nil)
+		synctest.Wait()
+		first := f.rotation()
+		told := false
+		f.fate = func(_ *process, method string) fate {
+			if r := f.rotation(); method == "Write" && r.New != first.New {
+				told = told || !r.Handover.Until.IsZero()
+			}
+			return fate{}
+		}
+		f.click(owner, rotation.Reissue)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if r := f.rotation(); told || r.Issued != 2 || r.Handover.Until.IsZero() {
+			t.Errorf("told ahead %v, at %s with %d keys and %+v", told, r.Stage, r.Issued, r.Handover)
+		}
+		f.play()
+	})
+}
+
 // TestDelivery_PlaceShut: no key is made if its secret could not be kept.
 func TestDelivery_PlaceShut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -173,7 +173,7 @@ func (e *Engine) intend(ctx context.Context, r Rotation, seen Evidence, post Pos
 			h.Until = e.now()
 			cur.Stale = append(slices.Clip(cur.Stale), h)
 		}
-		if !cur.Handover.Post.Same(post) {
+		if !cur.Handover.Post.Same(post) || !post.Known() { // what goes to AWS has no message, and is not there yet
 			cur.Handover = Handover{Post: post}
 		}
 		p.log(Entry{

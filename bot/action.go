@@ -46,6 +46,12 @@ func (b *Bot) click(ctx context.Context, who caller, l letter, c clicked) error 
 			return nil
 		}
 		err = b.askReason(ctx, l.Trigger, on, ref, actor)
+	case rotation.Collect:
+		if who.replay {
+			b.reply(ctx, who, plain(restarted+"Please click again."))
+			return nil
+		}
+		err = b.collect(ctx, who, l.Trigger, ref, actor)
 	default:
 		err = b.move(ctx, who, rotation.Event{On: on, By: actor}, ref)
 	}

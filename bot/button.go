@@ -22,7 +22,7 @@ const (
 
 // ranked is every move that people make, in the order in which buttons show them. Which ones are offered is the lifecycle's to say.
 var ranked = []rotation.On{
-	rotation.Approve, rotation.Deny, rotation.Confirm, rotation.Revoke, rotation.Keep, rotation.TryAgain, rotation.Reactivate,
+	rotation.Collect, rotation.Approve, rotation.Deny, rotation.Confirm, rotation.Revoke, rotation.Keep, rotation.TryAgain, rotation.Reactivate,
 	rotation.Overrule, rotation.Reissue, rotation.Abandon, rotation.Cancel, rotation.Disown, rotation.Close,
 }
 
@@ -75,7 +75,7 @@ func (v view) button(r rotation.Rotation, on rotation.On, ref rotation.Ref) *sla
 	switch {
 	case on == rotation.Approve && b.Confirm != nil:
 		b.Style = slack.StyleDanger
-	case on == rotation.Approve || on == rotation.Confirm || on == rotation.TryAgain:
+	case on == rotation.Approve || on == rotation.Confirm || on == rotation.TryAgain || on == rotation.Collect:
 		b.Style = slack.StylePrimary
 	}
 	return b
@@ -108,6 +108,8 @@ func label(r rotation.Rotation, on rotation.On) string {
 			return "Deactivate " + r.Old.Short() + " now"
 		}
 		return "Create the new key"
+	case rotation.Collect:
+		return "Make my new key and show it"
 	case rotation.Deny:
 		return "Deny"
 	case rotation.Confirm:
@@ -142,6 +144,8 @@ func label(r rotation.Rotation, on rotation.On) string {
 
 func cancelLabel(r rotation.Rotation) string {
 	switch {
+	case r.Stage == rotation.Offered:
+		return "Make no new key"
 	case r.Stage == rotation.Switching:
 		return "Keep both keys"
 	case r.Stage == rotation.Confirmed && r.Kind == rotation.Retire:

@@ -270,6 +270,8 @@ func tryingAgain(r rotation.Rotation, f rotation.Failure) string {
 		return "you are asked once more whether the key is deactivated, if it is active." + way
 	case rotation.Requested:
 		return "you are asked once more whether a new key is created." + way
+	case rotation.Offered:
+		return "the new key is offered to " + mention(r.Owner) + " again." + way
 	case rotation.Creating:
 		return "Keyturner looks at AWS again and then creates the new key." + way
 	case rotation.Switching:

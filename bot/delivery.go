@@ -47,6 +47,9 @@ func (v view) willGive(r rotation.Rotation) string {
 	case r.Delivery.Mode == rotation.Sealed:
 		return "gives its secret to " + owner + " alone, sealed for the public key above."
 	}
+	if r.Delivery.Mode == rotation.Reveal {
+		return "shows its secret to " + owner + " alone, once and in no message. That is done when they open it."
+	}
 	return "gives its secret to " + owner + " alone."
 }
 
@@ -108,6 +111,9 @@ func leftInAWS(r rotation.Rotation) string {
 func onItsWay(r rotation.Rotation, to string) string {
 	if r.Delivery.InAWS() {
 		return "is being written to " + keptIn(r)
+	}
+	if r.Delivery.Mode == rotation.Reveal {
+		return "is being shown to " + to
 	}
 	return "is on its way to " + to
 }

@@ -69,6 +69,9 @@ func TestDeliveryMessages(t *testing.T) {
 		"ssm-asked":     ask(delivered(t, parameter)),
 		"ssm-written":   below(switching(parameter)),
 		"ssm-abandoned": card(switching(parameter).by(owner, rotation.Abandon).works()),
+		"reveal-offer":  offerMessage(testView(), toReveal(t).offered().r, true),
+		"reveal-over":   offerMessage(testView(), toReveal(t).offered().collects().r, false),
+		"reveal-shown":  below(toReveal(t).offered().collects().works().works().with(unposted)),
 		"mykey-set":     keySetMessage(rotation.Recipient{Key: long.Recipient, At: monday}),
 		"mykey-news":    keyNewsMessage(rotation.Recipient{Key: fixedAgeKey, At: monday}),
 	}
@@ -80,6 +83,21 @@ func TestDeliveryMessages(t *testing.T) {
 	golden(t, "delivery.golden.txt", []byte(texts.String()))
 	if strings.Contains(messages["sealed-asked"].Text, "Before you approve") || !strings.Contains(messages["sealed-asked-young"].Text, "Before you approve") {
 		t.Error("a public key that was set shortly before is to be pointed out, and no other")
+	}
+}
+
+// TestRevealWindow: the secret stands in one block of the window, and nothing in it sends it back.
+func TestRevealWindow(t *testing.T) {
+	r := toReveal(t).offered().collects().works().r
+	goldenView(t, "delivery/reveal-ahead", revealAhead())
+	v := revealWindow(testView(), r, r.New, rotation.NewSecret(theSecret))
+	goldenView(t, "delivery/reveal-window", v)
+	raw := string(encode(t, v))
+	if n := strings.Count(raw, theSecret); n != 1 {
+		t.Errorf("the window holds the secret %d times, want once", n)
+	}
+	if v.Submit != nil || v.NotifyOnClose || v.PrivateMetadata != "" || strings.Contains(raw, "action_id") {
+		t.Errorf("something in the window would send it to us: %s", raw)
 	}
 }
 

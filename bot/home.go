@@ -91,6 +91,8 @@ func owes(v view, h home, p rotation.Progress) string {
 		}
 		card := h.card(p, "ask"+strconv.Itoa(ask.Turn), "Decide on the card")
 		return sentences("*"+esc(askTitle(r, ask))+"*\n"+v.user(r.User)+", key "+short(r.Old)+". Owner: "+mention(r.Owner)+".", until, card)
+	case r.Owner == h.actor.Member && r.Stage == rotation.Offered:
+		return sentences("*Open your new key*\n"+v.user(r.User)+", in place of "+short(r.Old)+".", collectUntil(r), h.card(p, "owner", "Open the card"))
 	case r.Owner == h.actor.Member && r.Stage == rotation.Switching:
 		return sentences("*Move your applications to the new key*\n"+v.user(r.User)+", from "+short(r.Old)+" to "+short(r.New)+
 			". Then say so on the card.", h.card(p, "owner", "Open the card"))

@@ -226,6 +226,10 @@ func (o *Outbox) Prepare(ctx context.Context, r rotation.Rotation) (rotation.Pos
 	switch {
 	case r.Delivery.InAWS():
 		return rotation.Post{}, nil
+	case r.Delivery.Mode == rotation.Reveal && r.Modal == "":
+		return rotation.Post{}, errNoWindow()
+	case r.Delivery.Mode == rotation.Reveal:
+		return rotation.Post{}, o.showIn(ctx, r.Modal, revealAhead())
 	case r.Delivery.Mode == rotation.Sealed:
 		if _, err := sealer(r); err != nil {
 			return rotation.Post{}, err
@@ -242,6 +246,9 @@ func (o *Outbox) Prepare(ctx context.Context, r rotation.Rotation) (rotation.Pos
 // HandOver puts the secret into the message that was prepared for it, in its blocks and nowhere else. No digest of the content is kept:
 // it would be a digest of the secret.
 func (o *Outbox) HandOver(ctx context.Context, r rotation.Rotation, key rotation.KeyID, secret rotation.Secret) error {
+	if r.Delivery.Mode == rotation.Reveal {
+		return o.showIn(ctx, r.Modal, revealWindow(o.today(), r, key, secret))
+	}
 	m := secretMessage(o.today(), r, key, secret)
 	if r.Delivery.Mode == rotation.Sealed {
 		to, err := sealer(r)
@@ -287,7 +294,7 @@ func classify(op string, err error) error {
 var slackClasses = map[rotation.Class][]string{
 	rotation.ClassThrottled: {"ratelimited", "rate_limited", "message_limit_exceeded"},
 	rotation.ClassUnknown:   {"internal_error", "fatal_error", "request_timeout", "service_unavailable"},
-	rotation.ClassGone:      {"message_not_found", "thread_not_found"},
+	rotation.ClassGone:      {"message_not_found", "thread_not_found", "not_found"},
 	rotation.ClassRefused: {
 		"channel_not_found", "not_in_channel", "is_archived", "is_inactive", "user_not_found", "users_not_found", "user_disabled",
 		"user_not_visible", "cannot_dm_bot", "messages_tab_disabled", "restricted_action", "team_not_found",

@@ -16,6 +16,8 @@ func ownerCard(v view, r rotation.Rotation) message {
 	d.say(exposed(r))
 	d.say(sentences(cameBack(r), standingForOwner(r)))
 	switch {
+	case r.Stage == rotation.Offered:
+		d.say("*Next:* you open your new key, until " + when(r.Deadline) + ".")
 	case r.Stage == rotation.Switching:
 		d.say("*Next:* you move your applications and confirm it.")
 	case !r.Ended():
@@ -92,7 +94,7 @@ func way(r rotation.Rotation) []step {
 // stepAt is the step that a stage belongs to.
 func stepAt(r rotation.Rotation, s rotation.Stage) step {
 	switch s {
-	case rotation.Requested, rotation.Creating, rotation.Delivering, rotation.Discarding:
+	case rotation.Requested, rotation.Creating, rotation.Offered, rotation.Delivering, rotation.Discarding:
 		if !r.Disowned.IsZero() {
 			return stepSwitch
 		}
@@ -197,6 +199,8 @@ func nuance(r rotation.Rotation) string {
 		return "after the grace"
 	case rotation.Requested, rotation.Leaked, rotation.Confirmed, rotation.Expiring:
 		return "waiting for approval"
+	case rotation.Offered:
+		return "waiting for its owner"
 	}
 	return ""
 }
@@ -229,9 +233,17 @@ func advice(r rotation.Rotation) []string {
 	switch r.Stage {
 	case rotation.Requested:
 		return []string{"You need not do anything now. When an approver has agreed, you get the new key here. The old one keeps working."}
+	case rotation.Offered:
+		return []string{"*What to do:* Click “" + label(r, rotation.Collect) + "” when you are ready to store a secret. The key is made then, and its secret is shown to you " +
+			"once, in a window. " + collectUntil(r)}
 	case rotation.Creating, rotation.Delivering:
-		if r.Delivery.InAWS() {
+		switch {
+		case r.Delivery.InAWS():
 			return []string{"You need not do anything now. A message of its own says where the secret is."}
+		case r.Modal != "":
+			return []string{"Leave the window open that you have opened: the secret is shown there."}
+		case r.Delivery.Mode == rotation.Reveal:
+			return []string{"You need not do anything now."}
 		}
 		return []string{"You need not do anything now. The secret comes in a message of its own."}
 	case rotation.Switching:
@@ -279,6 +291,8 @@ func aboutSecret(r rotation.Rotation) string {
 		return ""
 	case r.Delivery.InAWS():
 		return aboutStored(r)
+	case r.Delivery.Mode == rotation.Reveal:
+		return "The secret was shown in the window that you opened. It is in no message."
 	case h.Failed != "":
 		return "Slack does not let Keyturner delete the message with the secret. Ask an admin of the workspace to delete it. On-call has been told."
 	case !h.Received.IsZero():

@@ -45,8 +45,12 @@ func secretMessage(v view, r rotation.Rotation, key rotation.KeyID, secret rotat
 //
 // It takes a "Not me" too, for as long as the lifecycle offers it and the owner has not said that the key is theirs.
 func receiptMessage(v view, r rotation.Rotation) message {
-	if r.Delivery.InAWS() {
+	switch {
+	case !r.Disowned.IsZero():
+	case r.Delivery.InAWS():
 		return storedMessage(v, r)
+	case r.Delivery.Mode == rotation.Reveal:
+		return revealedMessage(v, r)
 	}
 	h, key := r.Handover, short(r.New)
 	var d draft

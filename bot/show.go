@@ -37,6 +37,12 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 		if r.Owner != "" {
 			add(r, "owner", string(r.Owner), ownerCard(b.view, r))
 		}
+		for i := 1; i <= r.Issued+1; i++ {
+			which, open := "offer"+strconv.Itoa(i), r.Stage == rotation.Offered && i == r.Issued+1
+			if open || p.Posts[r.ID+"/"+which].Known() {
+				add(r, which, string(r.Owner), offerMessage(b.view, r, open))
+			}
+		}
 		if channel := b.cfg.Groups[r.Group]; channel != "" {
 			add(r, "group", channel, groupCard(b.view, r))
 		}
@@ -529,4 +535,4 @@ func (b *Bot) repair(ctx context.Context, ref rotation.Ref, channel, ts, which s
 }
 
 // markPattern is what mark writes into buttons.
-var markPattern = regexp.MustCompile(`^(owner|group|alarm|disowned|(ask|receipt|open|leak|cut)[0-9]{1,6})$`)
+var markPattern = regexp.MustCompile(`^(owner|group|alarm|disowned|(ask|receipt|open|offer|leak|cut)[0-9]{1,6})$`)

@@ -16,6 +16,8 @@ func standing(r rotation.Rotation) string {
 		return before + " is reported as leaked. An approver or somebody on call must decide whether it is made inactive now."
 	case rotation.Creating:
 		return sentences("Keyturner is creating the new key.", retrying(r))
+	case rotation.Offered:
+		return sentences("The new key is approved. It is made when "+owner+" opens it.", retrying(r))
 	case rotation.Delivering:
 		return sentences("The new key "+fresh+" is created. Its secret "+onItsWay(r, owner)+".", retrying(r))
 	case rotation.Switching:
@@ -119,7 +121,12 @@ func ending(r rotation.Rotation) string {
 			return "Done. " + short(r.Old) + " is deleted. It has no successor."
 		}
 		return "Done. " + short(r.Old) + " is deleted. " + short(r.New) + " has taken its place."
-	case rotation.Denied, rotation.Lapsed:
+	case rotation.Lapsed:
+		if r.Delivery.Mode == rotation.Reveal && lastAsk(r).Closed == string(rotation.Approve) {
+			return "The rotation has ended, because the new key was not opened in time. " + short(r.Old) + " keeps working."
+		}
+		return "The rotation has ended. Nothing was changed, and " + short(r.Old) + " keeps working."
+	case rotation.Denied:
 		return "The rotation has ended. Nothing was changed, and " + short(r.Old) + " keeps working."
 	case rotation.Closed:
 		return "The rotation has ended, and AWS stays as it is."
@@ -166,6 +173,8 @@ func (v view) next(r rotation.Rotation) string {
 	switch {
 	case r.Ended():
 		return "nothing, the rotation has ended"
+	case r.Stage == rotation.Offered:
+		return mention(r.Owner) + " opens the new key, until " + when(r.Deadline)
 	case r.Stage == rotation.Switching:
 		return mention(r.Owner) + " moves the applications and confirms it"
 	case r.Stage == rotation.Leaked:
@@ -259,7 +268,7 @@ func left(r rotation.Rotation, f rotation.Failure) string {
 		return sentences("The new key is revoked, and nobody has its secret.", leftInAWS(r), before+" keeps working.")
 	case f.At == rotation.Creating && unsure:
 		return "There may be a new key in AWS whose secret nobody has. " + before + " keeps working."
-	case f.At == rotation.Creating, f.At == rotation.Requested:
+	case f.At == rotation.Creating, f.At == rotation.Requested, f.At == rotation.Offered:
 		return "There is no new key. " + before + " keeps working."
 	case f.At == rotation.Discarding:
 		return "It may still be in AWS, active or not. " + before + " keeps working."

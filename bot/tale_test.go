@@ -226,6 +226,21 @@ func (tl *tale) toConfirmed() *tale {
 func (tl *tale) toGrace() *tale    { return tl.by(alice, rotation.Approve).works() }
 func (tl *tale) toExpiring() *tale { return tl.elapses(terms.Grace) }
 
+// toReveal begins a rotation whose secret is shown in a window.
+func toReveal(t *testing.T) *tale {
+	return replace(t).with(func(r *rotation.Rotation) { r.Delivery.Mode = rotation.Reveal })
+}
+
+func (tl *tale) offered() *tale {
+	tl.t.Helper()
+	return tl.by(alice, rotation.Approve).engine(rotation.Offer, rotation.Failure{})
+}
+
+func (tl *tale) collects() *tale {
+	tl.t.Helper()
+	return tl.step(rotation.Event{On: rotation.Collect, By: rotation.Actor{Member: owner}, Modal: "V0REVEAL"})
+}
+
 // tales is every state that a rotation can be shown in, each told from its beginning.
 func tales(t *testing.T) map[string]*tale {
 	receipt := func(r *rotation.Rotation) { r.Handover.Received, r.Handover.Gone = r.Since.Add(5*time.Minute), true }
@@ -367,6 +382,14 @@ func tales(t *testing.T) map[string]*tale {
 		"replace/stuck-overdue":         fresh().elapses(30 * 24 * time.Hour),
 		"replace/switching-closed":      fresh().by(alice, rotation.Close, "The owner has left the company."),
 		"replace/stuck-not-revoked":     replace(t).by(alice, rotation.Approve).works().engine(rotation.Lose, undelivered).fails(rotation.ClassDenied).by(bob, rotation.TryAgain).works(),
+		"reveal/requested":              toReveal(t),
+		"reveal/offered":                toReveal(t).offered(),
+		"reveal/withdrawn":              toReveal(t).offered().by(owner, rotation.Cancel),
+		"reveal/lapsed":                 toReveal(t).offered().elapses(terms.Expires),
+		"reveal/stuck":                  toReveal(t).offered().finds(rotation.ExtraKey, otherKey),
+		"reveal/creating":               toReveal(t).offered().collects(),
+		"reveal/delivering":             toReveal(t).offered().collects().works().with(unposted),
+		"reveal/switching":              toReveal(t).offered().collects().works().works().with(unposted),
 		"leftover/done":                 retireLeftover(t).toExpiring().by(alice, rotation.Approve).works(),
 		"leftover/stuck-grace":          retireLeftover(t).finds(rotation.OldActive, oldKey),
 	}

@@ -49,7 +49,7 @@ func TestTalesReachEveryStage(t *testing.T) {
 	for _, tl := range tales(t) {
 		seen[tl.r.Kind][tl.r.Stage] = true
 	}
-	successor := []string{"Requested", "Creating", "Delivering", "Discarding", "Freezing", "Leaked"}
+	successor := []string{"Requested", "Offered", "Creating", "Delivering", "Discarding", "Freezing", "Leaked"}
 	cannot := map[rotation.Kind][]string{
 		rotation.Replace: {"Leaked"},
 		rotation.Leak:    {"Requested", "Creating", "Delivering", "Discarding", "Freezing", "Switching", "Confirmed", "Cancelled", "Lapsed"},

@@ -143,9 +143,18 @@ func (e *Engine) ApproversFor(owner, requester MemberID) []MemberID {
 // A crash before its write leaves the rotation as it was; one after it, the move with its decision and its entry, whose effect is made by
 // whoever finds it, and which the same click, done again, is told of.
 func (e *Engine) Act(ctx context.Context, ref Ref, on On, by Actor, reason string) (Progress, error) {
-	p, err := e.act(ctx, ref, Event{On: on, By: by, Reason: reason})
+	return e.cause(ctx, ref, Event{On: on, By: by, Reason: reason})
+}
+
+// Collect lets the owner have the new key made, to be shown in a window that they have opened. It is Act otherwise.
+func (e *Engine) Collect(ctx context.Context, ref Ref, by Actor, modal string) (Progress, error) {
+	return e.cause(ctx, ref, Event{On: Collect, By: by, Modal: modal})
+}
+
+func (e *Engine) cause(ctx context.Context, ref Ref, ev Event) (Progress, error) {
+	p, err := e.act(ctx, ref, ev)
 	if err != nil {
-		entry := Entry{Actor: by.String(), Action: string(on), Rotation: ref.ID, Detail: reason}
+		entry := Entry{Actor: ev.By.String(), Action: string(ev.On), Rotation: ref.ID, Detail: ev.Reason}
 		return p, e.refused(ctx, p.User, ref.UserDoc(), entry, err)
 	}
 	e.feed.add(ref.UserDoc())
@@ -207,7 +216,7 @@ func (e *Engine) tryStep(p *Progress, cur *Rotation, ev Event, lookErr error) er
 // expire lets the clock go first where it is late: an ask whose time is over is not decided any more. The refusal says what became of it.
 func (e *Engine) expire(p *Progress, cur *Rotation, now time.Time) error {
 	late := !cur.Deadline.IsZero() && !now.Before(cur.Deadline)
-	if !late || cur.Stage != Requested && cur.Stage != Confirmed {
+	if !late || cur.Stage != Requested && cur.Stage != Confirmed && cur.Stage != Offered {
 		return nil
 	}
 	if err := e.step(p, cur, Event{On: Elapse, By: TheClock, At: now}); err != nil {

@@ -18,6 +18,7 @@ type Mode string
 const (
 	ByDM             Mode = "dm" // and a rotation that names none
 	Sealed           Mode = "sealed"
+	Reveal           Mode = "reveal" // in a window that the owner opens, which is when the key is made
 	InSecretsManager Mode = "secretsmanager"
 	InSSM            Mode = "ssm"
 )
@@ -39,6 +40,9 @@ const UserMark = "{user}"
 
 // InAWS tells whether the secret is written to AWS, and shown to nobody.
 func (d Delivery) InAWS() bool { return d.Mode == InSecretsManager || d.Mode == InSSM }
+
+// Posted tells whether the secret is shown in a message, as it is or sealed.
+func (d Delivery) Posted() bool { return !d.InAWS() && d.Mode != Reveal }
 
 // settledKey is how long ago a public key must have been set before a request, not to be pointed out to those who approve.
 const settledKey = 24 * time.Hour

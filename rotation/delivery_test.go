@@ -178,6 +178,58 @@ func TestDelivery_WriteRefused(t *testing.T) {
 	}
 }
 
+// TestDelivery_Revealed: no key is made before its owner has opened a window, nor if they have closed it, and what may not have been seen
+// is revoked.
+func TestDelivery_Revealed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, way{name: "revealed", key: due, ends: rotation.Done}, 1)
+		f.delivery = rotation.Delivery{Mode: rotation.Reveal}
+		p := f.start()
+		f.people() // ask
+		f.people() // approve
+		settle := func(want rotation.Stage, made int) {
+			t.Helper()
+			time.Sleep(10 * time.Second)
+			synctest.Wait()
+			if r := f.rotation(); r.Stage != want || f.cloud.count("create") != made || len(f.hand.standing()) != 0 {
+				t.Errorf("at %s with %d keys made, want %s and %d", r.Stage, f.cloud.count("create"), want, made)
+			}
+		}
+		settle(rotation.Offered, 0)
+		collect := func(modal string) error {
+			_, err := p.Collect(t.Context(), f.rotation().Ref(), rotation.Actor{Member: owner}, modal)
+			return err
+		}
+		if _, err := p.Collect(t.Context(), f.rotation().Ref(), rotation.Actor{Member: carol, Approver: true}, f.hand.open()); err == nil {
+			t.Error("an approver has had the key shown to them")
+		}
+		closed := f.hand.open()
+		f.hand.remove(closed)
+		if err := collect(closed); err != nil {
+			t.Fatal(err)
+		}
+		settle(rotation.Offered, 0)
+		modal := f.hand.open()
+		f.fate = first("HandOver", fate{fails: true, before: func() { f.hand.remove(modal) }, err: refusedCall("update", rotation.ClassGone)})
+		if err := collect(modal); err != nil {
+			t.Fatal(err)
+		}
+		settle(rotation.Offered, 1)
+		if n := len(f.cloud.all()); n != 1 {
+			t.Errorf("%d keys are left of one that may not have been seen", n)
+		}
+		modal = f.hand.open()
+		if err := collect(modal); err != nil {
+			t.Fatal(err)
+		}
+		settle(rotation.Switching, 2)
+		if r := f.rotation(); f.hand.shown(modal) != r.New || r.Modal != "" {
+			t.Errorf("the window shows %q, the rotation has %s and the window %q", f.hand.shown(modal), r.New, r.Modal)
+		}
+		f.play()
+	})
+}
+
 // TestDelivery_Sealed: who has set no public key gets no key in a sealed account, and a rotation keeps the one that it began with.
 func TestDelivery_Sealed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

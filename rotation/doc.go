@@ -52,7 +52,9 @@
 // A secret goes to its owner, as it is or sealed for their public key, or to a Vault in AWS (Delivery). Which way, and for which key or to
 // which place, is fixed when a rotation begins and is part of what the approvers are shown: a public key that is set later, by whoever,
 // redirects nothing that was approved. A secret for a Vault needs no message that could show it, so there is none to be deleted. The
-// message that tells where it is is derived from what is stored, like all others, since the id of its version is.
+// message that tells where it is is derived from what is stored, like all others, since the id of its version is. For a window (Reveal) the
+// creation comes last: without one that is open, Creating leads to Offered and makes nothing, and its owner leads back with one. So no
+// row but these differs, and a key whose window was lost ends as any key that reached nobody.
 //
 // A Rotation carries the Terms it began under, so a changed configuration alters no rotation under way.
 package rotation

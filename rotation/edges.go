@@ -73,9 +73,9 @@ type ReportKey struct {
 // Hand gives a secret to its owner, in one message: made ready before there is a secret, and filled when there is one.
 type Hand interface {
 	// Prepare makes sure that the owner can be written to, and posts the message that will show the secret, or nothing if r's Delivery
-	// shows it to nobody. ClassRefused: they cannot be.
+	// shows it in none. ClassRefused: they cannot be. For Reveal, it makes sure that the window r.Modal is open. ClassGone: it is not.
 	Prepare(ctx context.Context, r Rotation) (Post, error)
-	// HandOver shows the secret, sealed if r's Delivery says so, in the message at r.Handover.Post. Done again, it shows the same in the same place. ClassGone: the
+	// HandOver shows the secret, sealed if r's Delivery says so, in the message at r.Handover.Post or in the window r.Modal. Done again, it shows the same in the same place. ClassGone: the
 	// message is not there any more; ClassRefused: Slack does not take it; ClassUnknown: it may stand there.
 	HandOver(ctx context.Context, r Rotation, key KeyID, secret Secret) error
 }

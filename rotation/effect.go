@@ -110,7 +110,10 @@ func (e *Engine) prepare(ctx context.Context, r Rotation) (Post, Event, error) {
 		r.Handover = Handover{Post: ready}
 	}
 	post, err := e.cfg.Hand.Prepare(ctx, r)
-	if err != nil {
+	switch {
+	case err != nil && r.Delivery.Mode == Reveal && ClassOf(err) == ClassGone:
+		return post, Event{On: Offer, Settled: true}, nil
+	case err != nil:
 		ev, err := e.failOr(err)
 		ev.Settled = true
 		return post, ev, err

@@ -240,7 +240,7 @@ func (f *fleet) allowed(by *process, op string, key rotation.KeyID) {
 	if _, ok := r.Approved(asked[r.Stage]); !ok && asked[r.Stage] != "" {
 		f.t.Errorf("%s of %q at %s without an approval", op, key, r.Stage)
 	}
-	if op == "create" && (r.Intent == nil || r.Handover.Waits() == r.Delivery.InAWS() || r.Delivery.InAWS() && !f.vault.isReady(r.Delivery)) {
+	if op == "create" && (r.Intent == nil || r.Handover.Waits() != r.Delivery.Posted() || r.Delivery.InAWS() && !f.vault.isReady(r.Delivery)) {
 		f.t.Errorf("a key is created with the intent %+v and the message %+v", r.Intent, r.Handover)
 	}
 	if k, ok := f.key(key); ok && op == "delete" && k.Status == rotation.Active {
@@ -286,6 +286,8 @@ func (f *fleet) work(p *process, v rotation.Envelope) {
 	switch {
 	case on == "request":
 		_, err = p.Request(f.t.Context(), rotation.Request{User: ci, Key: f.way.key(f), Retire: f.way.retires, Leak: f.way.leaks, By: rotation.Actor{Member: by}})
+	case on == rotation.Collect:
+		_, err = p.Collect(f.t.Context(), ref, rotation.Actor{Member: by}, f.hand.open())
 	case on == "receipt":
 		_, err = p.Receipt(f.t.Context(), ref, rotation.Actor{Member: by})
 	case err == nil:

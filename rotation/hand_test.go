@@ -1,6 +1,7 @@
 package rotation_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ type message struct {
 	ts      string
 	shows   rotation.KeyID
 	deleted bool
+	window  bool // nothing of it stays when it is closed
 }
 
 func newHand() *hand {
@@ -40,6 +42,11 @@ func (h *hand) Prepare(_ context.Context, r rotation.Rotation) (rotation.Post, e
 	}
 	switch {
 	case r.Delivery.InAWS():
+		return rotation.Post{}, nil
+	case r.Delivery.Mode == rotation.Reveal:
+		if m := h.find(r.Modal); m == nil || m.deleted {
+			return rotation.Post{}, &rotation.CallError{Op: "update", Class: rotation.ClassGone, Err: errors.New("not_found")}
+		}
 		return rotation.Post{}, nil
 	case r.Handover.Waits():
 		return r.Handover.Post, nil
@@ -60,7 +67,7 @@ func (h *hand) HandOver(_ context.Context, r rotation.Rotation, key rotation.Key
 	if s.Empty() || r.Owner != owner {
 		return errors.New("an empty secret, or one for somebody else")
 	}
-	m := h.find(r.Handover.Post.TS)
+	m := h.find(cmp.Or(r.Handover.Post.TS, r.Modal))
 	if m == nil || m.deleted {
 		return &rotation.CallError{Op: "edit", Class: rotation.ClassGone, Err: errors.New("message_not_found")}
 	}
@@ -76,6 +83,15 @@ func (h *hand) HandOver(_ context.Context, r rotation.Rotation, key rotation.Key
 		return h.refuse
 	}
 	return nil
+}
+
+// open opens a window.
+func (h *hand) open() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m := &message{ts: fmt.Sprintf("V%06d", len(h.messages)), window: true}
+	h.messages = append(h.messages, m)
+	return m.ts
 }
 
 func (h *hand) find(ts string) *message {
@@ -105,7 +121,7 @@ func (h *hand) standing() []message {
 	defer h.mu.Unlock()
 	var left []message
 	for _, m := range h.messages {
-		if !m.deleted {
+		if !m.deleted && !m.window {
 			left = append(left, *m)
 		}
 	}

@@ -17,6 +17,7 @@ const (
 	Grace     Stage = "grace"     // the old key is inactive and can be made active again
 	Expiring  Stage = "expiring"  // the grace is over
 	Stuck     Stage = "stuck"     // a person must say how it goes on
+	Offered   Stage = "offered"   // the new key is approved, and made when its owner asks to see it
 
 	Creating     Stage = "creating"
 	Delivering   Stage = "delivering"
@@ -51,6 +52,7 @@ const (
 	Revoke     On = "revoke" // a suspect, whose secret nobody knows, or a key that its owner disowns
 	Keep       On = "keep"   // a suspect: somebody here made it, and the rotation goes on with it
 	Close      On = "close"
+	Collect    On = "collect" // make the new key, and show it
 
 	Elapse On = "elapse"
 
@@ -60,6 +62,7 @@ const (
 	Lose    On = "lose"   // a secret was lost on its way to its owner
 	Refute  On = "refute" // the evidence no longer holds
 	Renew   On = "renew"  // the evidence changed but holds: ask again on the new one
+	Offer   On = "offer"  // there is no window in which the new key could be shown
 )
 
 // Role says who may cause an event. Roles combine.
@@ -97,6 +100,10 @@ var lifecycle = []Move{
 
 	{Creating, Succeed, ByEngine, Delivering, nil, nil},
 	{Creating, Lose, ByEngine, Discarding, nil, nil},
+	{Creating, Offer, ByEngine, Offered, revealed, nil},
+	{Offered, Collect, ByOwner, Creating, nil, slotFree},
+	{Offered, Cancel, ByOwner, Cancelled, nil, nil},
+	{Offered, Elapse, ByClock, Lapsed, nil, nil},
 	{Delivering, Succeed, ByEngine, Switching, nil, nil},
 	{Delivering, Lose, ByEngine, Discarding, nil, nil},
 
@@ -155,6 +162,7 @@ var lifecycle = []Move{
 	{Deleting, Fail, ByEngine, Stuck, nil, nil},
 	{Requested, Fail, ByEngine, Stuck, nil, nil},
 	{Leaked, Fail, ByEngine, Stuck, nil, nil},
+	{Offered, Fail, ByEngine, Stuck, nil, nil},
 	{Switching, Fail, ByEngine, Stuck, nil, nil},
 	{Confirmed, Fail, ByEngine, Stuck, nil, nil},
 	{Grace, Fail, ByEngine, Stuck, nil, nil},
@@ -165,6 +173,7 @@ var lifecycle = []Move{
 	{Stuck, Keep, ByApprover, Switching, suspected, suspectActive},
 	{Stuck, TryAgain, ByApprover, Requested, stuckAt(Requested), slotFree},
 	{Stuck, TryAgain, ByApprover, Creating, stuckAt(Creating), nil},
+	{Stuck, TryAgain, ByApprover, Offered, stuckAt(Offered), slotFree},
 	{Stuck, TryAgain, ByApprover, Discarding, stuckAt(Discarding), nil},
 	{Stuck, TryAgain, ByApprover, Freezing, all(stuckAt(Freezing), notFrozen), nil},
 	{Stuck, TryAgain, ByApprover, Switching, all(stuckAt(Switching, Confirmed), succeeded), nil},
@@ -228,6 +237,8 @@ var (
 	madeHere  = &condition{"new key made here", func(r Rotation) bool { return r.Kind == Replace }}
 
 	notExposed = &condition{"not leaked", func(r Rotation) bool { return r.Kind != Leak }}
+	// revealed is a secret that needs a window to be shown in, which its owner opens.
+	revealed = &condition{"to be revealed", func(r Rotation) bool { return r.Delivery.Mode == Reveal }}
 
 	// leftover is a key that was inactive already when its retirement began: nobody here may turn it on, since whoever turned it off had
 	// a reason.

@@ -39,6 +39,7 @@ type Event struct {
 	Evidence Evidence // as read for the gate, or before the effect
 	Reason   string   // typed by a person
 	Key      KeyID    // created
+	Modal    string   // the window that the owner has opened, for Collect
 	Settled  bool     // it is known that no key was made, so that an open intent is closed
 	Failure  Failure
 }
@@ -74,7 +75,7 @@ func (r Rotation) noMove(on On) error {
 	if r.Ended() {
 		return &Refusal{Code: HasEnded, User: r.User, Rotation: &r}
 	}
-	if on == Succeed || on == Fail || on == Lose || on == Elapse || on == Yield || on == Refute || on == Renew {
+	if on == Succeed || on == Fail || on == Lose || on == Elapse || on == Yield || on == Refute || on == Renew || on == Offer {
 		return &MoveError{From: r.Stage, On: on}
 	}
 	return &Refusal{Code: NotNow, User: r.User, Rotation: &r}
@@ -121,6 +122,9 @@ func (r Rotation) apply(m Move, ev Event) Rotation {
 	r.Turn++
 	r.Since = ev.At
 	r.Retry, r.Work = Retry{}, ""
+	if m.To != Creating && m.To != Delivering {
+		r.Modal = ""
+	}
 	if m.To != Stuck && m.To != Creating || m.From == Discarding || ev.Settled {
 		r.Intent = nil // one that is open outlives a stop: what the lost answer brought is still to be found out
 	}
@@ -172,6 +176,8 @@ func (r *Rotation) closeAsk(ev Event) {
 // absorb takes over what the event brought.
 func (r *Rotation) absorb(m Move, ev Event) {
 	switch {
+	case ev.On == Collect:
+		r.Modal = ev.Modal
 	case m.From == Creating && ev.On == Succeed:
 		r.New, r.Issued = ev.Key, r.Issued+1
 	case m.From == Delivering && ev.On == Succeed:
@@ -243,7 +249,7 @@ const switchTime = 30 * 24 * time.Hour
 
 func (r *Rotation) deadline() time.Time {
 	switch r.Stage {
-	case Requested, Confirmed:
+	case Requested, Confirmed, Offered:
 		return r.Since.Add(r.Terms.Expires)
 	case Grace:
 		return r.Since.Add(r.Terms.Grace)

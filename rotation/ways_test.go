@@ -29,6 +29,8 @@ func (w way) act(f *fleet, r rotation.Rotation) (rotation.On, rotation.MemberID)
 	switch r.Stage {
 	case rotation.Requested, rotation.Leaked, rotation.Confirmed, rotation.Expiring:
 		return rotation.Approve, carol
+	case rotation.Offered:
+		return rotation.Collect, owner
 	case rotation.Switching:
 		f.cloud.use(r.New)
 		return rotation.Confirm, owner
@@ -137,6 +139,15 @@ func ways() []way {
 			f.delivery = rotation.Delivery{Mode: rotation.Sealed}
 			f.kept.claims["mykey/"+string(owner)] = rotation.Claim{Name: "mykey/" + string(owner), Rev: 1, Note: `{"key":"age1q","at":"2000-01-01T00:00:00Z"}`}
 		}},
+		{
+			name: "revealed twice", key: due, ends: rotation.Done, setup: func(f *fleet) { f.delivery = rotation.Delivery{Mode: rotation.Reveal} },
+			own: func(_ *fleet, r rotation.Rotation) (rotation.On, rotation.MemberID) {
+				if r.Stage == rotation.Switching && r.Issued == 1 {
+					return rotation.Reissue, owner
+				}
+				return "", ""
+			},
+		},
 		{name: "retire", key: oldKey, retires: true, ends: rotation.Done},
 		{
 			name: "retire a leftover", key: oldKey, retires: true, ends: rotation.Done,

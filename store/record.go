@@ -65,6 +65,7 @@ type (
 		Then      rotation.Stage    `json:"then,omitzero"`
 		Idle      lastUseRecord     `json:"idle,omitzero"`
 		CutOff    time.Time         `json:"cut_off,omitzero"`
+		Modal     string            `json:"modal,omitzero"`
 		Failure   failureRecord     `json:"failure,omitzero"`
 		Lost      failureRecord     `json:"lost,omitzero"`
 		Handover  handoverRecord    `json:"handover,omitzero"`

@@ -17,11 +17,11 @@ var (
 )
 
 // deliveries are the modes that an account can name.
-var deliveries = []rotation.Mode{rotation.ByDM, rotation.Sealed, rotation.InSecretsManager, rotation.InSSM}
+var deliveries = []rotation.Mode{rotation.ByDM, rotation.Reveal, rotation.Sealed, rotation.InSecretsManager, rotation.InSSM}
 
 // delivery reads how an account's secrets go, and where to.
 func (in *reader) delivery(s section, account *Account) {
-	const example = "dm, sealed, secretsmanager or ssm"
+	const example = "dm, reveal, sealed, secretsmanager or ssm"
 	account.Delivery = rotation.ByDM
 	if _, there := s.values["delivery"]; there {
 		mode, at, ok := s.text("delivery", example, true)
@@ -79,8 +79,11 @@ func (in *reader) place(s section, account *Account) {
 
 // deliverySummary says where an account's secrets go, if not to their owners as they are.
 func (a Account) deliverySummary() string {
-	if a.Delivery == rotation.Sealed {
+	switch a.Delivery {
+	case rotation.Sealed:
 		return "its secrets are sealed for their owners' public keys"
+	case rotation.Reveal:
+		return "its secrets are shown once, in a window that their owners open"
 	}
 	service := "Secrets Manager"
 	if a.Delivery == rotation.InSSM {

@@ -24,6 +24,7 @@ func TestConfig_Delivery(t *testing.T) {
 		"default": {"", Account{Delivery: rotation.ByDM}, ""},
 		"dm":      {"    delivery: dm\n", Account{Delivery: rotation.ByDM}, ""},
 		"sealed":  {"    delivery: sealed\n", Account{Delivery: rotation.Sealed}, "its secrets are sealed for their owners' public keys"},
+		"reveal":  {"    delivery: reveal\n", Account{Delivery: rotation.Reveal}, "its secrets are shown once, in a window that their owners open"},
 		"secretsmanager": {
 			"    delivery: secretsmanager\n    secret_name: keyturner/{user}\n    secret_region: eu-central-1\n",
 			Account{Delivery: rotation.InSecretsManager, SecretName: "keyturner/{user}", SecretRegion: "eu-central-1"},
@@ -54,7 +55,7 @@ func TestConfig_Delivery(t *testing.T) {
 func TestConfig_DeliveryRefused(t *testing.T) {
 	const place = "    delivery: secretsmanager\n    secret_name: keyturner/{user}\n    secret_region: eu-central-1\n"
 	for name, test := range map[string]struct{ lines, want string }{
-		"unknown":      {"    delivery: mail\n", `kt.yaml:5:15: delivery "mail" is not known; write dm, sealed, secretsmanager or ssm`},
+		"unknown":      {"    delivery: mail\n", `kt.yaml:5:15: delivery "mail" is not known; write dm, reveal, sealed, secretsmanager or ssm`},
 		"empty":        {"    delivery:\n", "kt.yaml:5:5: delivery has no value"},
 		"no name":      {"    delivery: ssm\n    secret_region: eu-central-1\n", "kt.yaml:3:5: secret_name is missing; write secret_name: a name with {user} in it, as in /keyturner/{user}"},
 		"no region":    {"    delivery: ssm\n    secret_name: /k/{user}\n", "kt.yaml:3:5: secret_region is missing"},

@@ -84,6 +84,22 @@ func (o *watch) sealedIn(name, rest string, secrets []string) {
 	}
 }
 
+// revealedIn judges an exchange that shows a secret in a window: only the edit of one that its owner has opened may. It is told as if it
+// were that of a message in their DM, for the rules that are the same.
+func (o *watch) revealedIn(name string, form map[string]string) (string, map[string]string) {
+	i := slices.IndexFunc(o.order, func(d *delivery) bool { return d.view != "" && d.view == form["view_id"] })
+	if name != "views.update" || i < 0 {
+		o.w.fail(4, "a secret is in an exchange that is no edit of a window: %s", name)
+		return name, form
+	}
+	for _, mark := range []string{"action_id", "private_metadata", `"submit"`} {
+		if strings.Contains(form["view"], mark) {
+			o.w.fail(4, "a window with a secret in it has %s, and so may come back", mark)
+		}
+	}
+	return "chat.update", map[string]string{"blocks": form["view"], "channel": dm(o.order[i].member), "ts": form["view_id"]}
+}
+
 // stringsIn lists all texts in decoded JSON.
 func stringsIn(v any) (all []string) {
 	switch v := v.(type) {

@@ -62,7 +62,7 @@ const (
 // changingCalls change something, so that each of them gets its rows, and not only the first of a scene.
 var changingCalls = []string{
 	"aws CreateAccessKey", "aws UpdateAccessKey", "aws DeleteAccessKey", "aws CreateSecret", "aws PutSecretValue", "aws PutParameter",
-	"slack chat.postMessage", "slack chat.update", "slack chat.delete", ackCall,
+	"slack chat.postMessage", "slack chat.update", "slack chat.delete", "slack views.update", ackCall,
 	"store Create", "store Replace", "store Claim", "store Record", "store Accept", "store Settle",
 }
 

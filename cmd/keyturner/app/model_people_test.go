@@ -209,6 +209,9 @@ func (c *crowd) look() {
 		c.seen = map[string]string{}
 	}
 	for _, member := range everybody {
+		if top, open := c.w.slack.As(member).Screen().Top(); open {
+			c.holdShown(member, top.Content())
+		}
 		for _, channel := range c.w.slack.As(member).Screen().Channels {
 			for _, m := range channel.Messages {
 				c.notice(member, channel, m)
@@ -242,12 +245,16 @@ func (c *crowd) notice(member string, channel slacksim.Conversation, m slacksim.
 		}
 	}
 	if channel.Kind == "im" {
-		if key, _, ok := secretIn(opened(content, identity)); ok {
-			for _, u := range c.w.seeds {
-				if u.owner == member {
-					c.hold(rotation.UserRef{Account: u.account, Name: u.name}, key)
-				}
-			}
+		c.holdShown(member, opened(content, identity))
+	}
+}
+
+// holdShown has a member keep the key whose secret they see.
+func (c *crowd) holdShown(member, content string) {
+	key, _, ok := secretIn(content)
+	for _, u := range c.w.seeds {
+		if ok && u.owner == member {
+			c.hold(rotation.UserRef{Account: u.account, Name: u.name}, key)
 		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/keyturner/keyturner/rotation"
 )
 
 // delivery is an envelope on its way to the bot, and what became of it.
@@ -217,7 +219,11 @@ func decoded(s string) map[string]any {
 func (o *watch) secretIn(name, rest, secret string) {
 	_, body, _ := strings.Cut(rest, "\n")
 	form, _ := cutForm(body)
-	if mode := o.w.shape.delivery; mode != "" {
+	switch mode := o.w.shape.delivery; mode {
+	case "":
+	case rotation.Reveal:
+		name, form = o.revealedIn(name, form)
+	default:
 		o.w.fail(4, "a secret is in an exchange with Slack, though its delivery is %s: %s", mode, name)
 	}
 	o.shownIn(name, form, secret)

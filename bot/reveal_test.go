@@ -1,0 +1,130 @@
+package bot
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyturner/keyturner/bot/slacksim"
+	"github.com/keyturner/keyturner/rotation"
+)
+
+// offered leads a rotation to where its owner may open the new key.
+func (w *world) offered() {
+	w.t.Helper()
+	w.delivery = rotation.Delivery{Mode: rotation.Reveal}
+	w.requested()
+	p := w.boot()
+	must(w.t, w.alice.Click(w.t.Context(), approve()))
+	time.Sleep(time.Minute)
+	p.end()
+	if r, ok := w.progress().Running(); !ok || r.Stage != rotation.Offered || w.aws.created != 0 {
+		w.t.Fatalf("the rotation is at %v, and %d keys were made:\n%s", r, w.aws.created, p.wrote.String())
+	}
+}
+
+// collect is the button for the new key in the newest message that has it.
+func (w *world) collect() slacksim.Target {
+	w.t.Helper()
+	var at slacksim.Target
+	for _, c := range w.olivia.Screen().Channels {
+		for _, m := range c.Messages {
+			if m.Has(string(rotation.Collect)) {
+				at = slacksim.Target{Channel: m.Channel, TS: m.TS, ActionID: string(rotation.Collect)}
+			}
+		}
+	}
+	if at.TS == "" {
+		w.t.Fatal("no message has a button for the new key")
+	}
+	return at
+}
+
+func (w *world) stage() rotation.Stage {
+	r, _ := w.progress().Running()
+	if r == nil {
+		return ""
+	}
+	return r.Stage
+}
+
+const theirSecret = "wJalrXUtnFEMI" // as the simulated account begins it
+
+// secretIn lists the exchanges with Slack that hold the secret.
+func (w *world) secretIn() (names []string) {
+	for _, raw := range w.sim.Exchanges() {
+		if name, rest, _ := strings.Cut(string(raw), "\n"); strings.Contains(rest, theirSecret) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// TestReveal_Story: the key is made at the click, and its secret goes to Slack once and does not come back, whatever is done with the window.
+func TestReveal_Story(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.offered()
+		p := w.boot()
+		defer p.end()
+		at := w.collect()
+		must(t, w.olivia.Click(t.Context(), at))
+		time.Sleep(20 * time.Second)
+		top, open := w.olivia.Screen().Top()
+		if !open || !strings.Contains(top.Content(), "AWS_SECRET_ACCESS_KEY="+theirSecret) || w.stage() != rotation.Switching || w.aws.created != 1 {
+			t.Fatalf("at %s, with %d keys made, the window shows %s", w.stage(), w.aws.created, top.Content())
+		}
+		must(t, w.olivia.CloseView(t.Context()))
+		time.Sleep(time.Minute)
+		if got := w.secretIn(); len(got) != 1 || got[0] != "views.update" {
+			t.Errorf("the secret is in %v, want one edit of the window", got)
+		}
+		if strings.Contains(p.wrote.String(), theirSecret) || strings.Contains(w.recorded(), theirSecret) {
+			t.Error("the secret is in the log or in the store")
+		}
+		_ = w.olivia.ClickStale(t.Context(), slacksim.Message{Channel: at.Channel, TS: at.TS}, at) // a second click makes no second key
+		time.Sleep(time.Minute)
+		if w.aws.created != 1 || w.stage() != rotation.Switching {
+			t.Errorf("%d keys were made, and it is at %s", w.aws.created, w.stage())
+		}
+	})
+}
+
+// TestReveal_ClosedWindow: a window that is closed before there is a key leaves none, and one that is closed before the secret is shown leaves
+// one that is revoked; the owner may open the key again.
+func TestReveal_ClosedWindow(t *testing.T) {
+	for name, test := range map[string]struct {
+		at   string // the call before which it is closed
+		made int
+	}{
+		"before there is a key": {"aws User", 0},
+		"after it was made":     {"aws CreateKey", 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(t *testing.T, w *world) {
+				w.offered()
+				armed := false
+				p := w.boot(func(p *process) {
+					p.before = func(op string) error {
+						if armed && op == test.at && w.stage() == rotation.Creating {
+							armed = false
+							return w.olivia.CloseAll(t.Context())
+						}
+						return nil
+					}
+				})
+				defer p.end()
+				armed = true
+				must(t, w.olivia.Click(t.Context(), w.collect()))
+				time.Sleep(time.Minute)
+				if armed || w.stage() != rotation.Offered || w.aws.created != test.made || len(w.aws.keys) != 1 {
+					t.Fatalf("at %s, with %d keys made and %d there:\n%s", w.stage(), w.aws.created, len(w.aws.keys), p.wrote.String())
+				}
+				must(t, w.olivia.Click(t.Context(), w.collect()))
+				time.Sleep(time.Minute)
+				if top, open := w.olivia.Screen().Top(); !open || !strings.Contains(top.Content(), theirSecret) || w.stage() != rotation.Switching {
+					t.Errorf("at %s, the second window shows %s", w.stage(), top.Content())
+				}
+			})
+		})
+	}
+}

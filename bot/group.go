@@ -18,7 +18,9 @@ func groupCard(v view, r rotation.Rotation) message {
 		}
 		d.note(sentences(collects, "Every member of "+mention(rotation.MemberID(r.Group))+" may do here what its owner may, and none of them may approve."))
 	}
-	d.buttons(v.offer(r, rotation.ByOwner, r.Ref()))
+	if r.Stage != rotation.Offered { // whose window is opened by who began it, from the bot's message to them
+		d.buttons(v.offer(r, rotation.ByOwner, r.Ref()))
+	}
 	return d.message()
 }
 

@@ -187,3 +187,18 @@ func TestEngine_OwnedByAGroup(t *testing.T) {
 		}
 	})
 }
+
+// TestRotation_AGroupsWindowIsOpenedByWhoBegan keeps the other members of a group from having the key shown to themselves.
+func TestRotation_AGroupsWindowIsOpenedByWhoBegan(t *testing.T) {
+	r := rotation.Rotation{
+		Kind: rotation.Replace, Stage: rotation.Offered, Owner: owner, Group: "S0SQUAD01", Requester: owner, Old: "AKIAOLD", UserID: "AIDA1",
+		Delivery: rotation.Delivery{Mode: rotation.Reveal},
+	}
+	seen := rotation.Evidence{UserID: "AIDA1", Keys: []rotation.Key{{ID: "AKIAOLD", Status: rotation.Active}}}
+	if _, err := r.Step(rotation.Event{On: rotation.Collect, By: rotation.Actor{Member: carol, Fellow: true}, Evidence: seen}); code(err) != rotation.NotOwner {
+		t.Errorf("another member of the group: got %v, want that it is for who began it", err)
+	}
+	if next, err := r.Step(rotation.Event{On: rotation.Collect, By: rotation.Actor{Member: owner}, Evidence: seen}); err != nil || next.Stage != rotation.Creating {
+		t.Errorf("who began it: %v at %s", err, next.Stage)
+	}
+}

@@ -152,6 +152,9 @@ var refusals = map[rotation.Code]func(view, *rotation.Refusal) string{
 	rotation.GroupOwned: func(v view, e *rotation.Refusal) string {
 		return v.user(e.User) + " belongs to " + mention(e.By) + ", and you are not of that group. One of its members begins the rotation, and the new key goes to that member alone."
 	},
+	rotation.OwnerLeft: func(v view, e *rotation.Refusal) string {
+		return mention(e.By) + ", who would get the new key, is not of the group that owns " + v.user(e.User) + " any more, so it cannot be created. Deny the request: another one of the group can begin anew."
+	},
 	rotation.OwnLink: func(v view, e *rotation.Refusal) string {
 		return "Nobody makes themselves the owner of an IAM user, since that would give them the secret of its next key on one person's word. " + "Ask another approver to do it for " + v.user(e.User) + "."
 	},

@@ -70,6 +70,7 @@ const (
 	NoOwner       Code = "no-owner"       // the user has no owner to give a key to
 	OwnerUnknown  Code = "owner-unknown"  // the owner could not be looked up: unknown, not absent
 	GroupOwned    Code = "group-owned"    // only a member of the group that owns it may begin
+	OwnerLeft     Code = "owner-left"     // who would get the secret is not of the group any more
 	OwnLink       Code = "own-link"       // nobody makes themselves an owner
 	CannotOwn     Code = "cannot-own"     // the person named is no active full member
 	NoMember      Code = "no-member"      // the person owns no IAM user

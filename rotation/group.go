@@ -84,19 +84,27 @@ func (e *Engine) outsider(ctx context.Context, owns Ownership, q Request) error 
 }
 
 // asFellow says of a person whether they are of the group that owns the user. It asks only where that decides: the owner's moves need it,
-// and an approval must not be given by one of the group. A rollback that any approver may make waits for no look-up.
+// an approval must not be given by one of the group, and no key is made for somebody who has left it. A rollback that any approver may make
+// waits for no look-up.
 func (e *Engine) asFellow(ctx context.Context, r Rotation, ev Event) (Actor, error) {
 	by := ev.By
 	move, ok := r.find(ev.On)
-	switch {
-	case !ok || r.Group == "" || by.Member == "" || by.Member == r.Owner:
-		return by, nil
-	case move.By&ByOwner != 0 && move.By&ByApprover != 0 && by.Approver:
+	if !ok || r.Group == "" || by.Member == "" || move.By&ByOwner != 0 && move.By&ByApprover != 0 && by.Approver {
 		return by, nil
 	}
 	var err error
-	if by.Fellow, err = e.inGroup(ctx, r.Group, by.Member); err != nil {
+	if by.Member != r.Owner {
+		by.Fellow, err = e.inGroup(ctx, r.Group, by.Member)
+	}
+	stays := true
+	if err == nil && (move.To == Creating || ev.On == Reissue) { // after which the owner gets a secret
+		stays, err = e.inGroup(ctx, r.Group, r.Owner)
+	}
+	switch {
+	case err != nil:
 		return by, &Refusal{Code: OwnerUnknown, User: r.User, Rotation: &r, Err: err}
+	case !stays:
+		return by, &Refusal{Code: OwnerLeft, User: r.User, Rotation: &r, By: r.Owner}
 	}
 	return by, nil
 }

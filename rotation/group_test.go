@@ -82,6 +82,8 @@ func TestEngine_AGroupIsTheOwner(t *testing.T) {
 		{name: "an approver approves", by: boss, on: rotation.Approve},
 		{name: "an approver of the group approves", by: mate, on: rotation.Approve, want: rotation.OwnKey},
 		{name: "an approver approves, and the group cannot be read", by: boss, on: rotation.Approve, err: lost, want: rotation.OwnerUnknown},
+		{name: "an approver approves when who has begun it has left", by: boss, on: rotation.Approve, left: []rotation.MemberID{"UBEN"}, want: rotation.OwnerLeft},
+		{name: "an approver denies when who has begun it has left", by: boss, on: rotation.Deny, left: []rotation.MemberID{"UBEN"}},
 		{name: "one of the group approves", by: ben, on: rotation.Approve, want: rotation.NotApprover},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -148,6 +150,12 @@ func TestEngine_AGroupsSecretGoesToWhoBegan(t *testing.T) {
 		members.members = slices.DeleteFunc(members.members, func(m rotation.MemberID) bool { return m == "UANA" })
 		if _, err := e.Act(t.Context(), p.Rotation.Ref(), rotation.Abandon, rotation.Actor{Member: "UANA"}, ""); codeOf(err) != rotation.NotOwner {
 			t.Errorf("one who has left abandons it: %v", err)
+		}
+		members.members = slices.DeleteFunc(members.members, func(m rotation.MemberID) bool { return m == owner })
+		for _, by := range []rotation.Actor{{Member: owner}, {Member: dave, Approver: true}} {
+			if _, err := e.Act(t.Context(), p.Rotation.Ref(), rotation.Reissue, by, ""); codeOf(err) != rotation.OwnerLeft {
+				t.Errorf("%s has another key issued to who has left: %v", by.Member, err)
+			}
 		}
 		if _, err := e.Act(t.Context(), p.Rotation.Ref(), rotation.Abandon, rotation.Actor{Member: dave, Approver: true}, ""); err != nil {
 			t.Errorf("another one of the group abandons it: %v", err)

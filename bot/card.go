@@ -3,6 +3,7 @@ package bot
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/keyturner/keyturner/rotation"
 )
@@ -20,6 +21,7 @@ func approvalCard(v view, r rotation.Rotation, ask rotation.Ask) message {
 	d.facts(askFacts(v, r, ask))
 	d.say(exposed(r))
 	if ask.Open() {
+		d.say(approvedSoFar(ask))
 		d.say(v.choices(r, ask))
 		d.say(youngKey(r, ask))
 		d.note(sentences(standsUntil(r, ask), v.mayDecide(r, ask), factsRead(ask)))
@@ -137,9 +139,9 @@ func requestedBy(v view, r rotation.Rotation) string {
 func graceOver(r rotation.Rotation, ask rotation.Ask) string {
 	s := "The grace is over. " + short(r.Old) + " was inactive already when the rotation began on " + when(r.Begun) + "."
 	for _, a := range r.Asks {
-		if n := len(a.Decisions); (a.Stage == rotation.Confirmed || a.Stage == rotation.Leaked) && a.Turn < ask.Turn && a.Closed == string(rotation.Approve) && n > 0 {
-			d := a.Decisions[n-1]
-			s = "The grace is over. " + mention(d.By) + " approved of deactivating " + short(r.Old) + " on " + when(d.At) + "."
+		d, ok := a.ClosedBy()
+		if ok && (a.Stage == rotation.Confirmed || a.Stage == rotation.Leaked) && a.Turn < ask.Turn && a.Closed == string(rotation.Approve) {
+			s = "The grace is over. " + approversOf(a) + " approved of deactivating " + short(r.Old) + " on " + when(d.At) + "."
 		}
 	}
 	return s + " It has stayed inactive, and its last use has not moved."
@@ -302,8 +304,8 @@ func (v view) mayDecide(r rotation.Rotation, ask rotation.Ask) string {
 	if ask.Stage == rotation.Leaked {
 		return "One approver or somebody on call decides, whoever reported it and whoever owns the key."
 	}
-	if ms := v.deciders(r); len(ms) > 0 {
-		return sentences(anyOf(ms)+" may decide. The owner and the requester may not.", norGroup(r))
+	if names := v.deciders(r); len(names) > 0 {
+		return sentences(anyOf(names)+" may decide. The owner and the requester may not.", norGroup(r))
 	}
 	return "Nobody is left who may decide, since the owner and the requester may not. The operator must add an approver to Keyturner's configuration."
 }
@@ -343,13 +345,60 @@ func verdict(ask rotation.Ask) string {
 
 // answer tells how the ask ended, by whom and when.
 func answer(r rotation.Rotation, ask rotation.Ask) string {
-	if n := len(ask.Decisions); n > 0 {
-		d := ask.Decisions[n-1]
-		s := "*" + verdict(ask) + " by " + mention(d.By) + "* · " + when(d.At) + "."
-		return sentences(s, reasonGiven(d.Reason))
+	if d, ok := ask.ClosedBy(); ok {
+		by := mention(d.By)
+		if d.Approve {
+			by = approversOf(ask)
+		}
+		s := "*" + verdict(ask) + " by " + by + "* · " + when(d.At) + "."
+		return sentences(s, reasonGiven(d.Reason), beforeThat(ask))
 	}
+	return sentences(unanswered(r, ask), beforeThat(ask))
+}
+
+// approvedSoFar tells how many of the approvals that are wanted have been given to an open ask.
+func approvedSoFar(ask rotation.Ask) string {
+	given := len(ask.Approvals())
+	switch {
+	case ask.Wanted <= 1:
+		return ""
+	case given == 0:
+		return "*" + count(ask.Wanted, "approval") + " are needed*, by different people. One denial ends it."
+	}
+	return "*" + strconv.Itoa(given) + " of " + strconv.Itoa(ask.Wanted) + " approved* by " + approversOf(ask) + ". " + needsMore(ask)
+}
+
+func needsMore(ask rotation.Ask) string {
+	if n := ask.Lacks(); n > 1 {
+		return strconv.Itoa(n) + " more approvers must decide."
+	}
+	return "One more approver must decide."
+}
+
+// approversOf mentions who approved.
+func approversOf(ask rotation.Ask) string {
+	var names []string
+	for _, d := range ask.Approvals() {
+		names = append(names, mention(d.By))
+	}
+	return allOf(names)
+}
+
+// beforeThat tells of approvals that came to nothing.
+func beforeThat(ask rotation.Ask) string {
+	if d, ok := ask.ClosedBy(); len(ask.Approvals()) == 0 || ok && d.Approve {
+		return ""
+	}
+	return approversOf(ask) + " had approved."
+}
+
+// unanswered tells what ended an ask that nobody ended.
+func unanswered(r rotation.Rotation, ask rotation.Ask) string {
 	switch rotation.On(ask.Closed) {
 	case rotation.Elapse:
+		if len(ask.Approvals()) > 0 {
+			return "*Lapsed* · " + when(ask.At.Add(r.Terms.Expires)) + ". Too few decided in time."
+		}
 		return "*Lapsed* · " + when(ask.At.Add(r.Terms.Expires)) + ". Nobody decided in time."
 	case rotation.Yield:
 		return "*Overtaken.* A key of the user is reported as leaked, and that goes first."

@@ -82,7 +82,7 @@ func waiting(d *draft, v view, h home) {
 func owes(v view, h home, p rotation.Progress) string {
 	r := *p.Rotation
 	ask, asks := r.CurrentAsk()
-	decides := asks && h.actor.Approver && slices.Contains(v.deciders(r), h.actor.Member)
+	decides := asks && slices.Contains(v.deciders(r), mention(h.actor.Member))
 	switch {
 	case decides:
 		until := ""

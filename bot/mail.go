@@ -60,7 +60,7 @@ func (p *People) MemberOf(ctx context.Context, address string) (rotation.MemberI
 		return "", "", classify("look up an e-mail address", err)
 	case user.TeamID != team:
 		found.doubt = rotation.OtherTeam
-	case !full(user, team):
+	case notStanding(user, team) != "":
 		found.doubt = rotation.NotFull
 	case !user.IsEmailConfirmed:
 		found.doubt = rotation.NotConfirmed

@@ -212,14 +212,14 @@ func TestRefusalText(t *testing.T) {
 	}
 	own := replace(t).r
 	v := testView()
-	v.approvers = []rotation.MemberID{owner, alice}
+	v.approvals = rotation.NewApprovals(nil, []rotation.MemberID{owner, alice})
 	confirmed := replace(t).toSwitching().toConfirmed().r
 	both := []rotation.Block{
 		{Code: rotation.NewNeverUsed, Key: rotation.Key{ID: newKey}},
 		{Code: rotation.OldUsed, Key: rotation.Key{ID: oldKey, LastUse: used}, Again: monday.Add(22 * time.Hour)},
 	}
 	maps.Copy(texts, map[string]string{
-		"own request, nobody else": refusalText(view{approvers: []rotation.MemberID{owner}}, &rotation.Refusal{Code: rotation.OwnRequest, Rotation: &own}),
+		"own request, nobody else": refusalText(view{approvals: rotation.NewApprovals(nil, []rotation.MemberID{owner})}, &rotation.Refusal{Code: rotation.OwnRequest, Rotation: &own}),
 		"own key, one other":       refusalText(v, &rotation.Refusal{Code: rotation.OwnKey, Rotation: &own}),
 		"not owner, no owner":      refusalText(testView(), &rotation.Refusal{Code: rotation.NotOwner, User: ci}),
 		"not owner, no user":       refusalText(testView(), &rotation.Refusal{Code: rotation.NotOwner, By: alice}),

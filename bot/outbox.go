@@ -23,7 +23,9 @@ type OutboxConfig struct {
 	Accounts map[string]string // each account's name by its id
 	OwnerTag string            // the IAM user tag that names an owner
 	Policy   rotation.Policy
-	Now      func() time.Time // nil: time.Now
+	// Approvals are the rules, as the engine has them; may be empty.
+	Approvals []rotation.Approval
+	Now       func() time.Time // nil: time.Now
 }
 
 // Outbox is the one place where messages leave for Slack: paced per channel, with every failure classified. It hands secrets over,
@@ -47,7 +49,10 @@ func NewOutbox(cfg OutboxConfig) *Outbox {
 	}
 	return &Outbox{
 		slack: cfg.Slack, people: cfg.People, now: cfg.Now, paces: map[string]*rate.Limiter{},
-		view: view{accounts: cfg.Accounts, approvers: cfg.People.Approvers, ownerTag: cfg.OwnerTag, policy: cfg.Policy},
+		view: view{
+			accounts: cfg.Accounts, approvals: rotation.NewApprovals(cfg.Approvals, cfg.People.Approvers),
+			ownerTag: cfg.OwnerTag, policy: cfg.Policy,
+		},
 	}
 }
 

@@ -13,10 +13,10 @@ import (
 	"github.com/keyturner/keyturner/rotation"
 )
 
-// People tells what a Slack member is to Keyturner at the moment they act.
+// People tells what a Slack member is to Keyturner at the moment they act. It is the engine's rotation.Directory.
 type People struct {
 	Slack     *slack.Client
-	Approvers []rotation.MemberID
+	Approvers []rotation.MemberID // those of the default rule
 	OnCall    []rotation.MemberID
 	Now       func() time.Time // nil: time.Now
 
@@ -27,6 +27,8 @@ type People struct {
 	groups map[rotation.GroupID]roster
 }
 
+var _ rotation.Directory = (*People)(nil)
+
 // roster is whom Slack named as a group's members, and when.
 type roster struct {
 	at      time.Time
@@ -36,6 +38,7 @@ type roster struct {
 type sighting struct {
 	at        time.Time
 	standing  bool
+	reason    string // why not, for people
 	address   string // as Slack tells it
 	confirmed bool   // the address is theirs
 }
@@ -58,9 +61,10 @@ func (p *People) Team() string {
 }
 
 // Actor looks a member up. It refuses whoever is not an active full member of our own team, and fails closed: if Slack cannot be
-// asked, nobody is believed.
+// asked, nobody is believed. Whether they are an approver of a rotation is the engine's to say, by the rule for it; here it is said
+// whether they are one where no rule says otherwise.
 func (p *People) Actor(ctx context.Context, id rotation.MemberID) (rotation.Actor, error) {
-	standing, err := p.standing(ctx, id)
+	standing, err := p.Standing(ctx, id)
 	if err != nil {
 		return rotation.Actor{Member: id}, fmt.Errorf("look up member %s: %w", id, err)
 	}
@@ -72,7 +76,8 @@ func (p *People) Actor(ctx context.Context, id rotation.MemberID) (rotation.Acto
 	}, nil
 }
 
-func (p *People) standing(ctx context.Context, id rotation.MemberID) (bool, error) {
+// Standing implements rotation.Directory.
+func (p *People) Standing(ctx context.Context, id rotation.MemberID) (bool, error) {
 	seen, err := p.look(ctx, id)
 	return seen.standing, err
 }
@@ -94,7 +99,8 @@ func (p *People) look(ctx context.Context, id rotation.MemberID) (sighting, erro
 	if err != nil {
 		return sighting{}, classify("look up a member", err)
 	}
-	seen = sighting{p.clock(), full(user, team), user.Profile.Email, user.IsEmailConfirmed}
+	reason := notStanding(user, team)
+	seen = sighting{p.clock(), reason == "", reason, user.Profile.Email, user.IsEmailConfirmed}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.seen == nil {
@@ -104,10 +110,21 @@ func (p *People) look(ctx context.Context, id rotation.MemberID) (sighting, erro
 	return seen, nil
 }
 
-// full tells whether somebody is an active full member of a team.
-func full(user *slack.User, team string) bool {
-	return !user.Deleted && !user.IsBot && !user.IsRestricted && !user.IsUltraRestricted && !user.IsStranger &&
-		!user.IsInvitedUser && user.TeamID == team
+// notStanding tells why somebody is no active full member of a team; empty: they are.
+func notStanding(user *slack.User, team string) string {
+	switch {
+	case user.Deleted:
+		return "deactivated in Slack"
+	case user.IsBot:
+		return "an app and no person"
+	case user.IsRestricted || user.IsUltraRestricted:
+		return "a guest"
+	case user.IsStranger || user.TeamID != team:
+		return "of another workspace"
+	case user.IsInvitedUser:
+		return "invited and not here yet"
+	}
+	return ""
 }
 
 func (p *People) clock() time.Time {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/keyturner/keyturner/rotation"
@@ -222,8 +223,24 @@ var refusals = map[rotation.Code]func(view, *rotation.Refusal) string{
 		return "The secret of a new key of " + v.user(e.User) + " would be kept in AWS under a name that AWS does not take, because of a character in the user's name. " +
 			"The operator can change `secret_name` in Keyturner's configuration, or rename the user."
 	},
-	rotation.NoApprover: func(v view, e *rotation.Refusal) string {
-		return "Nobody is left who could approve this: neither the owner nor the person who asks may. The operator must add another approver to Keyturner's configuration."
+	rotation.NoApprover: func(_ view, e *rotation.Refusal) string {
+		if e.Have == 0 {
+			return "Nobody is left who could approve this: neither the owner nor the person who asks may, and whoever may must be an active, full member of this workspace. The operator must add another approver to Keyturner's configuration."
+		}
+		return "This needs the approval of " + strconv.Itoa(e.Wanted) + " people, and there are not so many who could give it, but " + strconv.Itoa(e.Have) + ": neither the owner nor the person who asks may. The operator must add approvers to Keyturner's configuration."
+	},
+	rotation.GroupUnread: func(view, *rotation.Refusal) string {
+		return "Slack did not tell who is in the group of the approvers, so nobody is taken for one, and nothing was done. Try again in some minutes. If it happens again, the operator must check the group and the app's scope usergroups:read."
+	},
+	rotation.NotInvolved: func(v view, e *rotation.Refusal) string {
+		return "Only the owner of " + v.user(e.User) + ", its approvers and on-call are told who decides about it. Ask one of them."
+	},
+	rotation.Approved: func(v view, e *rotation.Refusal) string {
+		if e.Rotation == nil {
+			return "You have approved this already. Another approver must decide, too."
+		}
+		ask, _ := e.Rotation.CurrentAsk()
+		return sentences("You have approved this already, and your approval counts.", needsMore(ask), "Next: "+v.next(*e.Rotation)+".")
 	},
 }
 
@@ -233,17 +250,18 @@ func (v view) mustDecide(who string, e *rotation.Refusal) string {
 	if e.Rotation != nil {
 		r = *e.Rotation
 	}
-	if ms := v.deciders(r); len(ms) > 0 {
-		return who + " must decide: " + anyOf(ms) + "."
+	if names := v.deciders(r); len(names) > 0 {
+		return who + " must decide: " + anyOf(names) + "."
 	}
 	return "There is no other approver, so the operator must add one to Keyturner's configuration."
 }
 
 func (v view) askAnyOf() string {
-	if len(v.approvers) == 0 {
+	names := each(v.approvals.Default().By.Members, mention)
+	if len(names) == 0 {
 		return ""
 	}
-	return "Ask " + anyOf(v.approvers) + "."
+	return "Ask " + anyOf(names) + "."
 }
 
 // nameOwner tells how an IAM user gets an owner.
@@ -274,8 +292,8 @@ func (v view) nextFor(e *rotation.Refusal) string {
 func decided(e *rotation.Refusal) string {
 	if e.Rotation != nil {
 		for _, a := range slices.Backward(e.Rotation.Asks) {
-			if n := len(a.Decisions); n > 0 && a.Turn == e.Turn {
-				return verdict(a) + " by " + mention(e.By) + " on " + when(a.Decisions[n-1].At)
+			if d, ok := a.ClosedBy(); ok && a.Turn == e.Turn {
+				return verdict(a) + " by " + mention(e.By) + " on " + when(d.At)
 			}
 		}
 	}

@@ -184,8 +184,8 @@ func (v view) next(r rotation.Rotation) string {
 	case r.Stage.Working():
 		return "nobody has to click, Keyturner is at work"
 	}
-	if ms := v.deciders(r); len(ms) > 0 {
-		return anyOf(ms) + " decides"
+	if who := v.whoDecides(r); who != "" {
+		return who
 	}
 	return "nobody is left who may decide, so the operator must add an approver to Keyturner's configuration"
 }

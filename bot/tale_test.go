@@ -28,7 +28,7 @@ var (
 func testView() view {
 	return view{
 		accounts:  map[string]string{ci.Account: "Production", "444455556666": "Data & Research"},
-		approvers: []rotation.MemberID{alice, bob, owner},
+		approvals: rotation.NewApprovals(nil, []rotation.MemberID{alice, bob, owner}),
 		ownerTag:  "keyturner:owner",
 		policy:    rotation.Policy{WarnAge: 75 * 24 * time.Hour, MaxAge: 90 * 24 * time.Hour, UnusedAge: 45 * 24 * time.Hour},
 	}
@@ -180,6 +180,11 @@ func (tl *tale) days(n int) *tale { tl.now = tl.now.Add(time.Duration(n) * 24 * 
 
 // with changes what the engine or the outbox notes without a move.
 func (tl *tale) with(change func(*rotation.Rotation)) *tale { change(&tl.r); return tl }
+
+// byTwo has two people be needed for the creation, as by a rule.
+func byTwo(tl *tale) *tale {
+	return tl.with(func(r *rotation.Rotation) { r.Terms.Wanted.Create, r.Asks[0].Wanted = 2, 2 })
+}
 
 // suspect lets the answer to the creation be lost, and a key be there.
 func suspect(tl *tale) *tale {
@@ -379,6 +384,11 @@ func tales(t *testing.T) map[string]*tale {
 		"leftover/expiring":             retireLeftover(t).toExpiring(),
 		"leftover/kept":                 retireLeftover(t).by(owner, rotation.Cancel),
 		"leftover/expiring-kept":        retireLeftover(t).toExpiring().by(owner, rotation.Cancel),
+		"rule/requested":                byTwo(replace(t)),
+		"rule/one-of-two":               byTwo(replace(t)).by(alice, rotation.Approve),
+		"rule/approved":                 byTwo(replace(t)).by(alice, rotation.Approve).by(bob, rotation.Approve),
+		"rule/denied-after-one":         byTwo(replace(t)).by(alice, rotation.Approve).by(bob, rotation.Deny, "Not on a Friday."),
+		"rule/lapsed-after-one":         byTwo(replace(t)).by(alice, rotation.Approve).elapses(terms.Expires),
 		"replace/stuck-overdue":         fresh().elapses(30 * 24 * time.Hour),
 		"replace/switching-closed":      fresh().by(alice, rotation.Close, "The owner has left the company."),
 		"replace/stuck-not-revoked":     replace(t).by(alice, rotation.Approve).works().engine(rotation.Lose, undelivered).fails(rotation.ClassDenied).by(bob, rotation.TryAgain).works(),

@@ -65,6 +65,7 @@ func vocabulary() []phrase {
 		{"remind", user, anybody, "name the IAM user whose rotation it is, if several wait", (*Bot).remind},
 		{"link", []argument{memberArgument, userArgument}, approvers, "make somebody the owner of an IAM user", (*Bot).link},
 		{"unlink", user, approvers, "take that back", (*Bot).unlink},
+		{"explain", user, anybody, "see who decides about the keys of one IAM user, and why", (*Bot).explain},
 		{"leaked", []argument{keyArgument}, anybody, "say that others have that key, or may have it: one approver or on-call deactivates it at once", (*Bot).reportLeak},
 		{"mykey", nil, anybody, "see the public key that secrets are sealed for", (*Bot).tellKey},
 		{"mykey", []argument{publicKeyArgument}, anybody, "set it, for the accounts where secrets are sealed", (*Bot).setKey},

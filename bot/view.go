@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -45,10 +46,10 @@ func (m message) hash() string {
 
 // view is what rendering needs beside stored state. Its zero value renders.
 type view struct {
-	accounts  map[string]string   // account id → name
-	approvers []rotation.MemberID // all of them
-	ownerTag  string              // the IAM tag that names an owner; empty: ways to name one are told without it
-	policy    rotation.Policy     // for the limits that warnings and the digest mention
+	accounts  map[string]string  // account id → name
+	approvals rotation.Approvals // the rules
+	ownerTag  string             // the IAM tag that names an owner; empty: ways to name one are told without it
+	policy    rotation.Policy    // for the limits that warnings and the digest mention
 	// now is the time of rendering, for the ages in the keys modal alone; zero leaves them out. Cards are edited in place and come out
 	// the same byte for byte from the same stored state, so they never look at it.
 	now time.Time
@@ -291,25 +292,51 @@ func mention(m rotation.MemberID) string {
 // maxMentions bounds how many people a sentence names.
 const maxMentions = 10
 
-// anyOf names people of whom one is enough.
-func anyOf(ms []rotation.MemberID) string {
-	var names []string
-	for i, m := range ms {
-		if i == maxMentions {
-			names = append(names, count(len(ms)-i, "other approver"))
-			break
-		}
-		names = append(names, mention(m))
+// anyOf lists mentions of people of whom one is enough, and allOf of people who did the same.
+func anyOf(names []string) string { return listed(names, "or") }
+func allOf(names []string) string { return listed(names, "and") }
+
+func listed(names []string, last string) string {
+	if n := len(names); n > maxMentions {
+		names = append(slices.Clone(names[:maxMentions]), count(n-maxMentions, "other approver"))
 	}
 	if n := len(names); n > 1 {
-		return strings.Join(names[:n-1], ", ") + " or " + names[n-1]
+		return strings.Join(names[:n-1], ", ") + " " + last + " " + names[n-1]
 	}
 	return strings.Join(names, "")
 }
 
-// deciders are the approvers who may decide: neither the owner nor the requester.
-func (v view) deciders(r rotation.Rotation) []rotation.MemberID {
-	return slices.DeleteFunc(slices.Clone(v.approvers), func(m rotation.MemberID) bool { return m == r.Owner || m == r.Requester })
+// mentionGroup names a Slack user group.
+func mentionGroup(g rotation.GroupID) string { return "<!subteam^" + esc(string(g)) + ">" }
+
+// deciders mentions those who may decide: the rule's members and groups, without the owner, the requester and who has approved already.
+func (v view) deciders(r rotation.Rotation) []string {
+	by := v.approvals.ForRotation(r).By
+	ask, _ := r.CurrentAsk()
+	var names []string
+	for _, m := range by.Members {
+		approved := slices.ContainsFunc(ask.Approvals(), func(d rotation.Decision) bool { return d.By == m })
+		if m != r.Owner && m != r.Requester && !approved {
+			names = append(names, mention(m))
+		}
+	}
+	for _, g := range by.Groups {
+		names = append(names, mentionGroup(g))
+	}
+	return names
+}
+
+// whoDecides names those whose decision is waited for, to follow "Next:".
+func (v view) whoDecides(r rotation.Rotation) string {
+	names := v.deciders(r)
+	ask, _ := r.CurrentAsk()
+	switch n := ask.Lacks(); {
+	case len(names) == 0:
+		return ""
+	case n > 1:
+		return strconv.Itoa(n) + " of " + anyOf(names) + " decide"
+	}
+	return anyOf(names) + " decides"
 }
 
 // account is an account's name, or its id if it has none.

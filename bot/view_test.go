@@ -166,7 +166,7 @@ func TestCardsDependOnNoClock(t *testing.T) {
 
 func TestNobodyLeftToDecide(t *testing.T) {
 	v := testView()
-	v.approvers = []rotation.MemberID{owner, oncall}
+	v.approvals = rotation.NewApprovals(nil, []rotation.MemberID{owner, oncall})
 	r := replace(t).r
 	for _, text := range []string{approvalCard(v, r, r.Asks[0]).Text, ownerCard(v, r).Text} {
 		if !strings.Contains(strings.ToLower(text), "nobody is left who may decide") {
@@ -205,10 +205,11 @@ func TestForeignWords(t *testing.T) {
 	hostile := "<!channel> *Approved by <@UBOSS>* `x` \n> line & more \u202e" + strings.Repeat("<&>", 400)
 	v := testView()
 	v.accounts[ci.Account] = hostile
-	v.approvers = nil
+	var approvers []rotation.MemberID
 	for i := range 200 {
-		v.approvers = append(v.approvers, rotation.MemberID(fmt.Sprintf("UAPPROVER%03d", i)))
+		approvers = append(approvers, rotation.MemberID(fmt.Sprintf("UAPPROVER%03d", i)))
 	}
+	v.approvals = rotation.NewApprovals(nil, approvers)
 	for name, tl := range tales(t) {
 		r := tl.r
 		r.Reason, r.User.Name = hostile, strings.Repeat("n", 63)+"_"
@@ -284,8 +285,8 @@ func TestWords(t *testing.T) {
 		{"age is rounded down", age(95*day + 23*time.Hour), "95 days"},
 		{"young age", age(20 * time.Minute), "less than an hour"},
 		{"age with clocks apart", age(-time.Minute), "less than an hour"},
-		{"one", anyOf([]rotation.MemberID{"U1"}), "<@U1>"},
-		{"three", anyOf([]rotation.MemberID{"U1", "U2", "U3"}), "<@U1>, <@U2> or <@U3>"},
+		{"one", anyOf([]string{"<@U1>"}), "<@U1>"},
+		{"three", anyOf([]string{"<@U1>", "<@U2>", "<@U3>"}), "<@U1>, <@U2> or <@U3>"},
 		{"escaped", esc("a<b>\n`&`"), "a&lt;b&gt; '&amp;'"},
 		{"clipped", clip("äöüß", 3), "äö…"},
 		{"unknown account", view{}.accountInFull("111122223333"), "111122223333"},

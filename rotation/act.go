@@ -26,7 +26,7 @@ func (e *Engine) Request(ctx context.Context, q Request) (Progress, error) {
 }
 
 func (e *Engine) request(ctx context.Context, q Request) (Progress, error) {
-	owns, err := e.requestable(ctx, q)
+	about, err := e.requestable(ctx, q)
 	if err != nil {
 		return Progress{}, err
 	}
@@ -49,14 +49,14 @@ func (e *Engine) request(ctx context.Context, q Request) (Progress, error) {
 		if earlier, there := p.inTheWay(q); there {
 			return p, &Refusal{Code: AlreadyRuns, User: q.User, Rotation: earlier}
 		}
-		r, err := Start(q, owns.Member, seen, e.cfg.Terms, e.now())
+		r, err := Start(q, about.owns.Member, seen, about.rule.terms(e.cfg.Terms), e.now())
 		if err == nil {
 			r.Delivery, err = e.delivery(ctx, r)
 		}
 		if err != nil {
 			return p, err
 		}
-		r.Group = owns.Group
+		r.Group, r.Traits = about.owns.Group, about.traits
 		r.InPublic = e.inQuarantine(q.User)
 		p.Begin(r)
 		p.log(Entry{
@@ -90,36 +90,56 @@ func (e *Engine) put(ctx context.Context, p Progress, fresh bool) (Progress, err
 	return e.replace(ctx, p)
 }
 
+// subject is the user that a request is about, as far as it says who is asked.
+type subject struct {
+	user   UserRef // as AWS spells it
+	owns   Ownership
+	traits Traits
+	rule   Approval
+}
+
+// subject reads a user.
+func (e *Engine) subject(ctx context.Context, ref UserRef) (subject, error) {
+	user, err := e.describe(ctx, ref)
+	if err != nil {
+		return subject{}, err
+	}
+	s := subject{user: user.Ref, traits: e.approvals.traits(user)}
+	s.rule = e.approvals.For(s.user, s.traits)
+	s.owns, err = e.ownership(ctx, user)
+	return s, err
+}
+
 // requestable finds the owner and checks that the person may ask, and that somebody could approve.
-func (e *Engine) requestable(ctx context.Context, q Request) (Ownership, error) {
-	user, err := e.describe(ctx, q.User)
+func (e *Engine) requestable(ctx context.Context, q Request) (subject, error) {
+	s, err := e.subject(ctx, q.User)
 	if err != nil {
-		return Ownership{}, err
+		return s, err
 	}
-	owns, err := e.ownership(ctx, user)
-	if err == nil && (!q.Leak || !q.By.Approver && !q.By.OnCall) {
-		owns, err = e.collects(ctx, owns, q)
+	approver, unread := e.within(ctx, s.rule.By, q.By.Member)
+	responds := q.Leak && (approver || q.By.Approver || q.By.OnCall)
+	if !responds {
+		if s.owns, err = e.collects(ctx, s.owns, q); err != nil {
+			return s, err
+		}
 	}
-	if err != nil {
-		return owns, err
-	}
-	owner := owns.Member
-	may := q.By.Approver || q.By.OnCall || owner != "" && q.By.Member == owner
+	owner := s.owns.Member
+	may := approver || q.By.OnCall || owner != "" && q.By.Member == owner
 	switch {
-	case q.Leak && (q.By.Approver || q.By.OnCall): // it goes on without an owner too, and on one person's word
-		return owns, nil
-	case owns.Unknown():
-		return owns, &Refusal{Code: OwnerUnknown, User: q.User, Err: owns.Err}
+	case responds: // it goes on without an owner too, and on one person's word
+		return s, nil
+	case s.owns.Unknown():
+		return s, &Refusal{Code: OwnerUnknown, User: q.User, Err: s.owns.Err}
+	case !may && unread != nil:
+		return s, &Refusal{Code: GroupUnread, User: q.User, Err: unread}
 	case !may:
-		return owns, &Refusal{Code: NotOwner, User: q.User, By: owner}
+		return s, &Refusal{Code: NotOwner, User: q.User, By: owner}
 	case q.Leak:
-		return owns, nil
+		return s, nil
 	case owner == "":
-		return owns, &Refusal{Code: NoOwner, User: q.User, Doubt: owns.Doubt}
-	case len(e.ApproversFor(owner, q.By.Member)) == 0:
-		return owns, &Refusal{Code: NoApprover, User: q.User, By: owner}
+		return s, &Refusal{Code: NoOwner, User: q.User, Doubt: s.owns.Doubt}
 	}
-	return owns, e.outsider(ctx, owns, q)
+	return s, e.approvable(ctx, q, s)
 }
 
 func unreachable(u UserRef, err error) error {
@@ -130,11 +150,6 @@ func unreachable(u UserRef, err error) error {
 		return &Refusal{Code: UserGone, User: u, Err: err}
 	}
 	return &Refusal{Code: Unreachable, User: u, Err: err}
-}
-
-// ApproversFor lists who may approve: all approvers but the owner and the requester.
-func (e *Engine) ApproversFor(owner, requester MemberID) []MemberID {
-	return slices.DeleteFunc(slices.Clone(e.cfg.Approvers), func(m MemberID) bool { return m == owner || m == requester })
 }
 
 // Act lets a person cause an event. The reference says which rotation they mean and at which turn they saw it, so that the second
@@ -178,7 +193,7 @@ func (e *Engine) act(ctx context.Context, ref Ref, ev Event) (Progress, error) {
 		ev.At = e.now()
 		stepErr := e.expire(&p, cur, ev.At)
 		if stepErr == nil {
-			if ev.By, err = e.asFellow(ctx, *cur, ev); err != nil {
+			if ev.By, err = e.roles(ctx, *cur, ev); err != nil {
 				return p, err
 			}
 			move, err := cur.check(ev)
@@ -241,8 +256,8 @@ func (p *Progress) at(ref Ref) (*Rotation, error) {
 	}
 	refusal := &Refusal{Code: Outdated, User: p.User, Rotation: r}
 	for _, a := range r.Asks {
-		if a.Turn == ref.Turn && len(a.Decisions) > 0 {
-			refusal.Code, refusal.By, refusal.Turn = Decided, a.Decisions[len(a.Decisions)-1].By, a.Turn
+		if d, ok := a.ClosedBy(); ok && a.Turn == ref.Turn {
+			refusal.Code, refusal.By, refusal.Turn = Decided, d.By, a.Turn
 		}
 	}
 	if refusal.Code == Outdated && r.Ended() {
@@ -399,7 +414,7 @@ func (e *Engine) May(ctx context.Context, ref Ref, on On, by Actor) (Progress, e
 		var cur *Rotation
 		if cur, err = p.at(ref); err == nil {
 			ev := Event{On: on, By: by}
-			if ev.By, err = e.asFellow(ctx, *cur, ev); err == nil {
+			if ev.By, err = e.roles(ctx, *cur, ev); err == nil {
 				_, err = cur.check(ev)
 			}
 		}

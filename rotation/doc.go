@@ -56,5 +56,9 @@
 // creation comes last: without one that is open, Creating leads to Offered and makes nothing, and its owner leads back with one. So no
 // row but these differs, and a key whose window was lost ends as any key that reached nobody.
 //
-// A Rotation carries the Terms it began under, so a changed configuration alters no rotation under way.
+// A Rotation carries the Terms it began under, so a changed configuration alters no rotation under way: how many must approve is among
+// them. Who may is not: that is asked at each click of the rule as it is configured then, and of Slack, and what cannot be read gives nobody
+// authority (authority.go). The rule is found by what the user was when the rotation began, so that no new tag moves it to other hands.
+// An approval that does not complete what is wanted is a decision in the open ask and moves nothing, not even the turn, so that two who
+// click at the same moment both count.
 package rotation

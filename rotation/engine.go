@@ -23,7 +23,9 @@ type Config struct {
 	Policy     Policy
 	Terms      Terms
 	Owners     Owners
-	Approvers  []MemberID
+	Approvals  []Approval            // the rules; may be empty
+	Approvers  []MemberID            // who decides where no rule says who
+	Directory  Directory             // nil: the rules name no group, and everybody is believed to be a member
 	Exemptions map[UserRef]Exemption // may be nil
 	Shared     bool                  // other processes may work on the same store at the same time
 	Now        func() time.Time      // nil: time.Now
@@ -49,6 +51,9 @@ type Engine struct {
 	now      func() time.Time
 	log      *slog.Logger
 	accounts map[string]Account
+
+	approvals Approvals
+
 	wake     chan struct{}
 	feed     feed
 	secrets  secrets
@@ -61,6 +66,9 @@ type Engine struct {
 func New(cfg Config) (*Engine, error) {
 	if cfg.Store == nil || cfg.Hand == nil {
 		return nil, errors.New("make engine: a store and a hand are required")
+	}
+	if cfg.Directory == nil {
+		cfg.Directory = noDirectory{}
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -75,6 +83,7 @@ func New(cfg Config) (*Engine, error) {
 	for _, a := range cfg.Accounts {
 		e.accounts[a.ID] = a
 	}
+	e.approvals = NewApprovals(cfg.Approvals, cfg.Approvers)
 	e.feed.signal = make(chan struct{}, 1)
 	return e, nil
 }

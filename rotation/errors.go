@@ -86,7 +86,7 @@ const (
 	UserGone      Code = "user-gone"      // no such IAM user now
 	Unreachable   Code = "unreachable"    // AWS could not be asked: unknown, not empty
 	Reissued      Code = "reissued-often" // the bound on new keys is reached
-	NoApprover    Code = "no-approver"    // nobody is left who could approve
+	NoApprover    Code = "no-approver"    // nobody, or too few, are left who could approve
 	NothingAsked  Code = "nothing-asked"  // no ask is open
 	TooSoon       Code = "too-soon"       // it was done a short while ago
 	RemindedOften Code = "reminded-often" // the bound on reminders is reached
@@ -94,6 +94,9 @@ const (
 	NoRecipient   Code = "no-public-key"  // secrets are sealed here, and the owner has set no public key
 	LeakedKey     Code = "private-key"    // what was given looks like a private key
 	NoPlace       Code = "no-place"       // the service that is to keep the secret takes no such name
+	GroupUnread   Code = "group-unread"   // who may approve could not be read from Slack: unknown, so nobody more
+	NotInvolved   Code = "not-involved"   // neither the owner, nor an approver, nor on-call
+	Approved      Code = "approved"       // the same person has approved already, and another one is wanted
 )
 
 // Refusal is an answer to a person: why not, with the facts that the answer needs.
@@ -108,6 +111,8 @@ type Refusal struct {
 	Again    time.Time // for TooSoon
 	Doubt    Doubt     // for NoOwner
 	Err      error     // for Unreachable
+
+	Wanted, Have int // for NoApprover: how many approvers are needed and how many there are
 }
 
 func (e *Refusal) Error() string {

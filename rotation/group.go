@@ -66,23 +66,6 @@ func (e *Engine) collects(ctx context.Context, owns Ownership, q Request) (Owner
 	return owns, nil
 }
 
-// outsider refuses a request that only the group itself could approve of.
-func (e *Engine) outsider(ctx context.Context, owns Ownership, q Request) error {
-	if owns.Group == "" {
-		return nil
-	}
-	for _, m := range e.ApproversFor(owns.Member, q.By.Member) {
-		is, err := e.inGroup(ctx, owns.Group, m)
-		if err != nil {
-			return &Refusal{Code: OwnerUnknown, User: q.User, Err: err}
-		}
-		if !is {
-			return nil
-		}
-	}
-	return &Refusal{Code: NoApprover, User: q.User, By: owns.Owner()}
-}
-
 // asFellow says of a person whether they are of the group that owns the user. It asks only where that decides: the owner's moves need it,
 // an approval must not be given by one of the group, and no key is made for somebody who has left it. A rollback that any approver may make
 // waits for no look-up.

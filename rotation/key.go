@@ -40,6 +40,7 @@ func (u UserRef) ID() string {
 type User struct {
 	Ref     UserRef
 	ID      string // the unique id, AIDA…: another user under the same name has another
+	Path    string // begins and ends with a slash
 	Created time.Time
 	Tags    map[string]string
 	// Quarantine is the policy that AWS attaches to a user whose key it has found in public; empty: none was seen.

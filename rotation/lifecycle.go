@@ -90,7 +90,8 @@ type Move struct {
 // lifecycle is the whole life of a rotation. Anything that is not here is illegal. The buttons that are offered, the stepper, the
 // diagram in the README and the exhaustive test derive from it.
 var lifecycle = []Move{
-	{Requested, Approve, ByApprover, Creating, nil, slotFree},
+	{Requested, Approve, ByApprover, Requested, notEnough, slotFree},
+	{Requested, Approve, ByApprover, Creating, enough, slotFree},
 	{Requested, Deny, ByApprover, Denied, nil, nil},
 	{Requested, Cancel, ByOwner, Cancelled, nil, nil},
 	{Requested, Elapse, ByClock, Lapsed, nil, nil},
@@ -116,7 +117,8 @@ var lifecycle = []Move{
 	{Switching, Elapse, ByClock, Stuck, nil, nil},
 	{Switching, Close, ByApprover, Closed, nil, nil},
 
-	{Confirmed, Approve, ByApprover, Deactivating, nil, movedAsShown},
+	{Confirmed, Approve, ByApprover, Confirmed, notEnough, movedAsShown},
+	{Confirmed, Approve, ByApprover, Deactivating, enough, movedAsShown},
 	{Confirmed, Deny, ByApprover, Switching, succeeded, nil},
 	{Confirmed, Deny, ByApprover, Denied, retired, nil},
 	{Confirmed, Disown, ByOwner, Freezing, madeHere, nil},
@@ -138,7 +140,8 @@ var lifecycle = []Move{
 	{Grace, Elapse, ByClock, Expiring, nil, stillIdle},
 	{Expiring, Reactivate, ByOwner | ByApprover, Reactivating, inactiveByUs, nil},
 	{Expiring, Cancel, ByOwner, Cancelled, leftover, nil},
-	{Expiring, Approve, ByApprover, Deleting, nil, idleAsShown},
+	{Expiring, Approve, ByApprover, Expiring, notEnough, idleAsShown},
+	{Expiring, Approve, ByApprover, Deleting, enough, idleAsShown},
 	{Expiring, Deny, ByApprover, Grace, nil, stillIdle},
 	{Expiring, Renew, ByEngine, Expiring, nil, stillIdle},
 	{Reactivating, Succeed, ByEngine, Switching, succeeded, nil},
@@ -245,6 +248,17 @@ var (
 	leftover     = &condition{"inactive before", isLeftover}
 	inactiveByUs = &condition{"made inactive here", func(r Rotation) bool { return !isLeftover(r) }}
 )
+
+// An approval completes what is wanted, or is counted in and the ask stays as it is.
+var (
+	enough    = &condition{"the last approval that is wanted", func(r Rotation) bool { return !lacksMore(r) }}
+	notEnough = &condition{"more approvals are wanted", lacksMore}
+)
+
+func lacksMore(r Rotation) bool {
+	ask, ok := r.CurrentAsk()
+	return ok && ask.Lacks() > 1
+}
 
 // suspected is a rotation that stopped because a key appeared while the answer to a creation was lost.
 var suspected = &condition{"a suspect key", func(r Rotation) bool { return r.Failure.Class == ClassSuspect && r.Failure.Key != "" }}

@@ -124,6 +124,10 @@ func everyRotation() []Rotation {
 				base.Asks = []Ask{{Stage: s, Turn: 7}}
 			}
 			switch s {
+			case Requested, Confirmed, Expiring:
+				rs = append(rs, base)
+				base.Asks = []Ask{{Stage: s, Turn: 7, Wanted: 2}}
+				rs = append(rs, base)
 			case Discarding:
 				for _, to := range []Stage{Creating, Cancelled, Stuck} {
 					base.Then = to

@@ -29,6 +29,7 @@ type Terms struct {
 	Grace   time.Duration // how long it stays inactive before it may be deleted
 	Expires time.Duration // how long an ask for a decision stands
 	Visible time.Duration // how long the message with the secret stays if no receipt is given
+	Wanted  Wanted        // how many must approve of each change
 }
 
 // Rotation is one replacement or retirement of one key, from the first request to its end. It is a value: Step returns a new one.
@@ -46,6 +47,7 @@ type Rotation struct {
 	New       KeyID // empty until created or adopted
 	Terms     Terms
 	Delivery  Delivery
+	Traits    Traits // by which the rule of its approvals is found
 
 	Stage    Stage
 	Turn     int  // moves made so far; a button carries it, so that a click on an outdated card is recognised
@@ -166,10 +168,31 @@ type Ask struct {
 	At        time.Time
 	Evidence  Evidence
 	Overruled Decision // by whom and why the evidence that is missing was overruled; zero: it was not
+	Wanted    int      // how many must approve; 0 in what was asked before there were rules: one
 	Decisions []Decision
 	Closed    string // empty while open; else the On that ended it
 	Stuck     Failure
 	Reminders []Reminder // at most maxReminders
+}
+
+// Approvals are those given so far.
+func (a Ask) Approvals() []Decision {
+	return slices.DeleteFunc(slices.Clone(a.Decisions), func(d Decision) bool { return !d.Approve })
+}
+
+// Lacks is how many more must approve.
+func (a Ask) Lacks() int { return max(a.Wanted, 1) - len(a.Approvals()) }
+
+// ClosedBy is the decision that ended the ask, if a person ended it.
+func (a Ask) ClosedBy() (Decision, bool) {
+	switch On(a.Closed) {
+	case "", Elapse, Fail, Lose, Refute, Renew, Succeed, Yield:
+		return Decision{}, false
+	}
+	if n := len(a.Decisions); n > 0 {
+		return a.Decisions[n-1], true
+	}
+	return Decision{}, false
 }
 
 // Open tells whether the ask waits for a decision.

@@ -65,6 +65,9 @@ func (r Rotation) Step(ev Event) (Rotation, error) {
 			return r, &Refusal{Code: Blocked, User: r.User, Rotation: &r, Blocks: blocks}
 		}
 	}
+	if ev.On == Approve && move.To == r.Stage {
+		return r.countIn(ev), nil
+	}
 	return r.apply(move, ev), nil
 }
 
@@ -107,10 +110,34 @@ func (r Rotation) allow(m Move, by Actor) error {
 		refusal.Code, refusal.By = OwnRequest, r.Requester
 	case owner:
 		refusal.Code = OwnKey
+	case m.On == Approve && r.hasApproved(by.Member):
+		refusal.Code, refusal.By = Approved, by.Member
 	default:
 		return nil
 	}
 	return refusal
+}
+
+func (r Rotation) hasApproved(m MemberID) bool {
+	ask, _ := r.CurrentAsk()
+	return slices.ContainsFunc(ask.Decisions, func(d Decision) bool { return d.Approve && d.By == m })
+}
+
+// countIn keeps an approval that does not complete what is wanted. The turn stays, so that the buttons do, and the next approver may have
+// clicked at the same moment.
+func (r Rotation) countIn(ev Event) Rotation {
+	r.Asks = slices.Clone(r.Asks)
+	r.Asks[len(r.Asks)-1].decide(ev, r.Old)
+	return r
+}
+
+// decide adds what a person decided to an ask.
+func (a *Ask) decide(ev Event, old KeyID) {
+	a.Decisions = append(slices.Clone(a.Decisions), Decision{
+		By: ev.By.Member, At: ev.At, Reason: clipTo(ev.Reason, maxReason),
+		Approve:  slices.Contains([]On{Approve, TryAgain, Revoke, Keep}, ev.On),
+		Evidence: a.Evidence.Digest(old),
+	})
 }
 
 // apply makes the move and keeps the books that go with it.
@@ -134,10 +161,17 @@ func (r Rotation) apply(m Move, ev Event) Rotation {
 		r.Proof.Again = ev.At.Add(firstLook)
 	}
 	if m.To.asks() {
-		r.Asks = append(r.Asks, Ask{Stage: m.To, Turn: r.Turn, At: ev.At, Evidence: ev.Evidence, Overruled: r.overruling(ev), Stuck: r.failureIfStuck()})
+		ask := r.newAsk(ev.Evidence)
+		ask.Overruled = r.overruling(ev)
+		r.Asks = append(r.Asks, ask)
 		r.forgetAsks(keepAsks)
 	}
 	return r
+}
+
+// newAsk is the question of the stage that has just been entered.
+func (r Rotation) newAsk(e Evidence) Ask {
+	return Ask{Stage: r.Stage, Turn: r.Turn, At: r.Since, Evidence: e, Wanted: r.Terms.Wanted.At(r.Stage), Stuck: r.failureIfStuck()}
 }
 
 // forgetAsks keeps the asks bounded: the first goes that has a later one of its stage and, if it was approved, a later approval. Of
@@ -164,11 +198,7 @@ func (r *Rotation) closeAsk(ev Event) {
 	ask := r.Asks[n-1]
 	ask.Closed = string(ev.On)
 	if ev.By.Member != "" {
-		ask.Decisions = append(slices.Clone(ask.Decisions), Decision{
-			By: ev.By.Member, At: ev.At, Reason: clipTo(ev.Reason, maxReason),
-			Approve:  slices.Contains([]On{Approve, TryAgain, Revoke, Keep}, ev.On),
-			Evidence: ask.Evidence.Digest(r.Old),
-		})
+		ask.decide(ev, r.Old)
 	}
 	r.Asks[n-1] = ask
 }

@@ -188,7 +188,7 @@ func TestSuspect_WhoMayDecideAndWhen(t *testing.T) {
 		block   rotation.BlockCode
 	}{
 		{"the owner revokes", rotation.Revoke, rotation.Actor{Member: owner}, nil, rotation.NotApprover, ""},
-		{"the owner keeps", rotation.Keep, rotation.Actor{Member: owner, Approver: true}, nil, rotation.OwnRequest, ""},
+		{"the owner keeps", rotation.Keep, rotation.Actor{Member: owner, Approver: true}, nil, rotation.NotApprover, ""},
 		{"a suspect in use is revoked", rotation.Revoke, approving, use, rotation.Blocked, rotation.NewUsed},
 		{"a suspect whose use is not known is revoked", rotation.Revoke, approving, func(f *fleet, id rotation.KeyID) {
 			f.cloud.find(id).LastUse = rotation.LastUse{}

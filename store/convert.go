@@ -66,8 +66,9 @@ func fromRotation(r rotation.Rotation) rotationRecord {
 		Reason:    r.Reason,
 		Old:       r.Old,
 		New:       r.New,
-		Terms:     termsRecord(r.Terms),
+		Terms:     fromTerms(r.Terms),
 		Delivery:  fromDelivery(r.Delivery),
+		Traits:    traitsRecord(r.Traits),
 		Stage:     r.Stage,
 		Turn:      r.Turn,
 		InPublic:  r.InPublic,
@@ -105,8 +106,9 @@ func (r rotationRecord) rotation() rotation.Rotation {
 		Reason:    r.Reason,
 		Old:       r.Old,
 		New:       r.New,
-		Terms:     rotation.Terms(r.Terms),
+		Terms:     r.Terms.terms(),
 		Delivery:  rotation.Delivery(r.Delivery),
+		Traits:    rotation.Traits(r.Traits),
 		Stage:     r.Stage,
 		Turn:      r.Turn,
 		InPublic:  r.InPublic,
@@ -147,6 +149,14 @@ func (r blockRecord) block() rotation.Block {
 	return rotation.Block{Code: r.Code, Key: r.Key.key(), Again: r.Again}
 }
 
+func fromTerms(t rotation.Terms) termsRecord {
+	return termsRecord{Quiet: t.Quiet, Grace: t.Grace, Expires: t.Expires, Visible: t.Visible, Wanted: wantedRecord(t.Wanted)}
+}
+
+func (r termsRecord) terms() rotation.Terms {
+	return rotation.Terms{Quiet: r.Quiet, Grace: r.Grace, Expires: r.Expires, Visible: r.Visible, Wanted: rotation.Wanted(r.Wanted)}
+}
+
 func fromAsk(a rotation.Ask) askRecord {
 	return askRecord{
 		Stage:     a.Stage,
@@ -154,6 +164,7 @@ func fromAsk(a rotation.Ask) askRecord {
 		At:        a.At.UTC(),
 		Evidence:  fromEvidence(a.Evidence),
 		Overruled: fromDecision(a.Overruled),
+		Wanted:    a.Wanted,
 		Decisions: each(a.Decisions, fromDecision),
 		Closed:    a.Closed,
 		Stuck:     failureRecord(a.Stuck),
@@ -168,6 +179,7 @@ func (r askRecord) ask() rotation.Ask {
 		At:        r.At,
 		Evidence:  r.Evidence.evidence(),
 		Overruled: rotation.Decision(r.Overruled),
+		Wanted:    r.Wanted,
 		Decisions: each(r.Decisions, func(d decisionRecord) rotation.Decision { return rotation.Decision(d) }),
 		Closed:    r.Closed,
 		Stuck:     rotation.Failure(r.Stuck),

@@ -51,6 +51,7 @@ type (
 		New       rotation.KeyID    `json:"new,omitzero"`
 		Terms     termsRecord       `json:"terms,omitzero"`
 		Delivery  deliveryRecord    `json:"delivery,omitzero"`
+		Traits    traitsRecord      `json:"traits,omitzero"`
 		Stage     rotation.Stage    `json:"stage"`
 		Turn      int               `json:"turn,omitzero"`
 		InPublic  bool              `json:"in_public,omitzero"`
@@ -90,6 +91,18 @@ type (
 		Grace   time.Duration `json:"grace_ns,omitzero"`
 		Expires time.Duration `json:"expires_ns,omitzero"`
 		Visible time.Duration `json:"visible_ns,omitzero"`
+		Wanted  wantedRecord  `json:"wanted,omitzero"`
+	}
+
+	wantedRecord struct {
+		Create     int `json:"create,omitzero"`
+		Deactivate int `json:"deactivate,omitzero"`
+		Delete     int `json:"delete,omitzero"`
+	}
+
+	traitsRecord struct {
+		Path string            `json:"path,omitzero"`
+		Tags map[string]string `json:"tags,omitempty"`
 	}
 
 	deliveryRecord struct {
@@ -107,6 +120,7 @@ type (
 		At        time.Time        `json:"at,omitzero"`
 		Evidence  evidenceRecord   `json:"evidence,omitzero"`
 		Overruled decisionRecord   `json:"overruled,omitzero"`
+		Wanted    int              `json:"wanted,omitzero"`
 		Decisions []decisionRecord `json:"decisions,omitempty"`
 		Closed    string           `json:"closed,omitzero"`
 		Stuck     failureRecord    `json:"stuck,omitzero"`

@@ -44,9 +44,9 @@ exemptions:
   - {user: ` + accountID + `/backup-agent, reason: "The vendor's appliance takes no second key until its May release.", until: %s}
 `
 
-func readConfig(storePath string, now time.Time) (app.Config, error) {
+func readConfig(storePath string, now time.Time, further string) (app.Config, error) {
 	until := now.AddDate(0, 5, 0).Format(time.DateOnly)
-	return app.Parse("sandbox.yaml", fmt.Appendf(nil, configuration, "bolt:"+storePath, until))
+	return app.Parse("sandbox.yaml", fmt.Appendf(nil, configuration+further, "bolt:"+storePath, until))
 }
 
 func seedSlack(s *slacksim.Sim) {

@@ -30,7 +30,8 @@ type settings struct {
 	page, slack, aws string // addresses to listen at; empty page: no page
 	data             string // folder of the bbolt file; empty: a temporary one, removed at the end
 	logs             io.Writer
-	applications     bool // run applications that keep using their keys
+	applications     bool   // run applications that keep using their keys
+	further          string // lines of configuration beside the sandbox's own
 }
 
 // world is one running sandbox: simulated Slack, simulated AWS, the real app between them, and the page.
@@ -102,7 +103,7 @@ func newWorld(ctx context.Context, s settings) (_ *world, err error) {
 		s.data = w.temporary
 	}
 	w.storePath = filepath.Join(s.data, "keyturner.db")
-	cfg, err := readConfig(w.storePath, w.clock.now())
+	cfg, err := readConfig(w.storePath, w.clock.now(), s.further)
 	if err != nil {
 		return nil, err
 	}

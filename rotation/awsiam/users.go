@@ -162,10 +162,12 @@ func (a *Account) user(op string, u *types.User) (rotation.User, error) {
 			Err: fmt.Errorf("user %s is in account %s: the credentials are for that account, not for %s", name, where.AccountID, a),
 		}
 	}
+	// The path is read out of the ARN, user/path/name, which is there wherever a user is.
+	path := strings.TrimSuffix(strings.TrimPrefix(where.Resource, "user"), name)
 	tags := make(map[string]string, len(u.Tags))
 	addTags(tags, u.Tags)
 	return rotation.User{
-		Ref: rotation.UserRef{Account: a.id, Name: name}, ID: id, Created: u.CreateDate.UTC(), Tags: tags,
+		Ref: rotation.UserRef{Account: a.id, Name: name}, ID: id, Path: path, Created: u.CreateDate.UTC(), Tags: tags,
 	}, nil
 }
 

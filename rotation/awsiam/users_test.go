@@ -30,7 +30,7 @@ func addUsers(w world) []rotation.User {
 		}
 		w.acme.AddUser(u)
 		want = append(want, rotation.User{
-			Ref: rotation.UserRef{Account: accountID, Name: u.Name}, ID: u.ID, Created: u.Created, Tags: u.Tags,
+			Ref: rotation.UserRef{Account: accountID, Name: u.Name}, ID: u.ID, Path: u.Path, Created: u.Created, Tags: u.Tags,
 		})
 	}
 	return want

@@ -107,7 +107,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	policy := rotation.Policy{WarnAge: cfg.Policy.WarnAge, MaxAge: cfg.Policy.MaxAge, UnusedAge: cfg.Policy.UnusedAge}
 	people := &bot.People{Slack: api, Approvers: members(cfg.Slack.Approvers), OnCall: members(cfg.Slack.Oncall), Now: o.Now}
 	outbox := bot.NewOutbox(bot.OutboxConfig{
-		Slack: api, People: people, Accounts: names, OwnerTag: cfg.Owners.Tag, Policy: policy, Now: o.Now,
+		Slack: api, People: people, Accounts: names, OwnerTag: cfg.Owners.Tag, Policy: policy, Approvals: cfg.Approval, Now: o.Now,
 	})
 	a.engine, err = rotation.New(rotation.Config{
 		Store:    kept,
@@ -119,7 +119,9 @@ func New(ctx context.Context, o Options) (*App, error) {
 			Quiet: cfg.Policy.Quiet, Grace: cfg.Policy.Grace, Expires: cfg.Policy.ApprovalExpires, Visible: cfg.Policy.SecretVisible,
 		},
 		Owners:     owners(cfg.Owners, people),
+		Approvals:  cfg.Approval,
 		Approvers:  people.Approvers,
+		Directory:  people,
 		Exemptions: exemptions(cfg.Exemptions),
 		Now:        o.Now,
 		Logger:     o.Logger,

@@ -39,6 +39,8 @@ type Config struct {
 	Slack Slack
 	// Accounts are the AWS accounts looked after, at least one, in the order of the file; id and name are unique.
 	Accounts []Account
+	// Approval are the rules of who approves, the first that is for a user counting. For whom there is none, Slack.Approvers decide.
+	Approval []rotation.Approval
 	// Owners says how the owner of an IAM user is found.
 	Owners Owners
 	// Exemptions are the accepted findings by "account/user", as "111122223333/backup". Never nil. One that has expired is
@@ -56,7 +58,7 @@ type Slack struct {
 	ApprovalsChannel string
 	// OncallChannel is the channel that receives the digest and alarms. Required; may be the approvals channel.
 	OncallChannel string
-	// Approvers may approve, deny and overrule; never for keys they own. At least one, no duplicates.
+	// Approvers may approve, deny and overrule where no rule of Approval says who; never for keys they own. At least one, no duplicates.
 	Approvers []string
 	// Oncall may start rotations from the digest. Default none. No duplicates.
 	Oncall []string
@@ -219,9 +221,11 @@ func (in *reader) config(root section) Config {
 	in.timezone(root, &cfg)
 	in.slack(root, &cfg)
 	in.accounts(root, &cfg)
+	in.approval(root, &cfg)
 	in.owners(root, &cfg)
 	in.exemptions(root, &cfg)
 	in.policy(root, &cfg)
 	in.schedule(root, &cfg)
+	in.approvable(root, &cfg)
 	return cfg
 }

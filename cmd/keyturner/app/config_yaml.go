@@ -18,9 +18,11 @@ import (
 
 // fields lists the names known in each part of the file; "" is its top level.
 var fields = map[string][]string{
-	"":           {"store", "timezone", "slack", "accounts", "owners", "exemptions", "policy", "schedule"},
+	"":           {"store", "timezone", "slack", "accounts", "approval", "owners", "exemptions", "policy", "schedule"},
 	"slack":      {"approvals_channel", "oncall_channel", "approvers", "oncall"},
 	"accounts":   {"id", "name", "role", "external_id", "delivery", "secret_name", "secret_region", "secret_kms_key"},
+	"approval":   {"name", "accounts", "users", "paths", "tag", "approvers", "needed", "expires"},
+	"needed":     {"create", "deactivate", "delete"},
 	"owners":     {"tag", "links", "email_tag", "email_names", "groups"},
 	"exemptions": {"user", "reason", "until"},
 	"policy":     {"warn_age", "max_age", "unused_age", "quiet", "grace", "approval_expires", "secret_visible"},
@@ -137,7 +139,7 @@ type section struct {
 func (in *reader) section(kind string, node ast.Node) (section, bool) {
 	s := section{in: in, at: positionOf(node), values: map[string]*ast.MappingValueNode{}}
 	called := cmp.Or(kind, "the file")
-	if kind == "accounts" || kind == "exemptions" {
+	if kind == "accounts" || kind == "approval" || kind == "exemptions" {
 		called = "this entry of " + kind
 	}
 	return s, in.mapping(node, called, func(name string, entry *ast.MappingValueNode) {

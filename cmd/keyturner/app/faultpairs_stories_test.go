@@ -29,6 +29,7 @@ var (
 var plots = []plot{
 	{"replace", shape{replicas: 1, users: hasDeploy}, playReplace},
 	{"adopt", shape{replicas: 1, users: hasBackup}, playAdopt},
+	{"a rule", shape{replicas: 1, users: hasDeploy, ruled: true}, playRule},
 	{"reactivate", shape{replicas: 1, users: hasBackup}, playReactivate},
 	{"reissue", shape{replicas: 1, users: hasDeploy}, playReissue},
 	{"not me", shape{replicas: 1, users: hasDeploy}, playDisown},
@@ -217,6 +218,18 @@ func playTurnDown(p *play) {
 	p.scene("a stranger clicks", func() { p.clicksInVain(stranger, "approve", ciDeploy) })
 	p.scene("somebody clicks who may not", func() { p.clicksInVain(dora, "approve", ciDeploy) })
 	p.scene("the creation is denied", func() { p.reason(bob, "deny", ciDeploy, rotation.Denied) })
+}
+
+// playRule has two of a group approve, the first of them twice.
+func playRule(p *play) {
+	p.starts()
+	p.scene("the owner asks under a rule", func() { p.asks(olivia, ciDeploy, rotation.Replace) })
+	p.scene("the first of two approves", func() {
+		p.until(func() bool { ask, _ := p.rotation(ciDeploy).CurrentAsk(); return len(ask.Approvals()) == 1 }, func() { p.click(alice, "approve", ciDeploy) })
+	})
+	p.scene("the first approves again", func() { p.clicksInVain(alice, "approve", ciDeploy) })
+	p.scene("the second of two approves", func() { p.approvesCreation(bob, ciDeploy) })
+	p.abandoned(olivia, ciDeploy)
 }
 
 func playWithdraw(p *play) {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -15,11 +16,14 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyturner/keyturner/rotation"
 )
 
 var configSeeds = []string{
 	full,
 	minimal,
+	ruleFile,
 	"\ufeff" + strings.ReplaceAll(full, "\n", "\r\n"),
 	"", "---\n...\n---\na: 1\n", "a: &x 1\nb: *x\n<<: {a: 1}\n? k\n: v\n", "- - -", "{a: [}", "a: 'x", "a: |\n x\n", "? [a]: b", "slack: \xff", "slack: {a: b,\rc: d}\r\nschedule:\r\n  scan: \"",
 	minimal + "policy: {max_age: 99999d}",
@@ -46,6 +50,9 @@ func FuzzConfig(f *testing.F) {
 		"@yearly", "\"*/59 23 31 1-12/2 ?\"",
 	} {
 		f.Add([]byte(full), uint8(i), value)
+	}
+	for i, value := range []string{"[011122223333, production]", "['*']", "[/x'y/]", "a b=c=d", "[S0123456789,W0123456789]", "{delete: 5}", "1d"} {
+		f.Add([]byte(ruleFile), uint8(i+4), value)
 	}
 	f.Add([]byte("\"\t3\"\n2"), uint8(1), "{user: 01234u678901/a, reason: n: 'a''b'a''b', until: 2028-02-29}")
 	path := filepath.Join(f.TempDir(), "kt.yaml")
@@ -228,6 +235,35 @@ func checkUser(t *testing.T, user string, accounts map[string]bool) {
 	}
 }
 
+// writeRules writes the rules of who approves.
+func writeRules(b *strings.Builder, rules []rotation.Approval) {
+	b.WriteString("approval:\n")
+	for _, r := range rules {
+		name, err := json.Marshal(r.Name) // which is YAML
+		if err != nil {
+			panic(err)
+		}
+		fmt.Fprintf(b, "- name: %s\n  approvers: [%s]\n", name, strings.Join(names(r.By), ", "))
+		for field, list := range map[string][]string{"accounts": r.Matches.Accounts, "users": r.Matches.Users, "paths": r.Matches.Paths} {
+			if len(list) > 0 {
+				fmt.Fprintf(b, "  %s: ['%s']\n", field, strings.ReplaceAll(strings.ReplaceAll(strings.Join(list, "\x00"), "'", "''"), "\x00", "', '"))
+			}
+		}
+		if r.Matches.Tag != "" {
+			fmt.Fprintf(b, "  tag: '%s'\n", strings.ReplaceAll(r.Matches.Tag+"="+r.Matches.Value, "'", "''"))
+		}
+		if r.Expires > 0 {
+			fmt.Fprintf(b, "  expires: %s\n", r.Expires)
+		}
+		b.WriteString("  needed:\n")
+		for field, n := range map[string]int{"create": r.Wanted.Create, "deactivate": r.Wanted.Deactivate, "delete": r.Wanted.Delete} {
+			if n > 0 {
+				fmt.Fprintf(b, "    %s: %d\n", field, n)
+			}
+		}
+	}
+}
+
 // asFile writes a configuration as a file that says the same.
 func asFile(cfg Config) string {
 	var b strings.Builder
@@ -248,6 +284,7 @@ func asFile(cfg Config) string {
 		line("  ", "role", a.Role)
 		line("  ", "external_id", a.ExternalID)
 	}
+	writeRules(&b, cfg.Approval)
 	fmt.Fprintf(&b, "owners:\n  tag: %s\n  email_names: %v\n", quoted(cfg.Owners.Tag), cfg.Owners.EmailNames)
 	line("  ", "email_tag", cfg.Owners.EmailTag)
 	b.WriteString("  groups:\n")

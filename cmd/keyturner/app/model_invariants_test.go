@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing/synctest"
@@ -125,11 +126,18 @@ func (o *watch) inv1(c *change) {
 // approved holds that somebody who may has approved of a stage, and has really clicked.
 func (o *watch) approved(c *change, r rotation.Rotation, stage rotation.Stage) {
 	ask, ok := r.Approved(stage)
-	if !ok || len(ask.Decisions) != 1 || !ask.Decisions[0].Approve {
-		o.w.fail(1, "a change without an approval of %s: %s", stage, c)
-		return
+	wanted, people := o.w.needed(r.User, stage), map[rotation.MemberID]bool{}
+	for _, d := range ask.Decisions {
+		people[d.By] = d.Approve
+		o.approvedBy(c, r, ask, d)
 	}
-	d := ask.Decisions[0]
+	if !ok || len(ask.Decisions) != wanted || len(people) != wanted || slices.Contains(slices.Collect(maps.Values(people)), false) {
+		o.w.fail(1, "a change without %d approvals of %s: %s", wanted, stage, c)
+	}
+}
+
+// approvedBy holds that of one of those who approved.
+func (o *watch) approvedBy(c *change, r rotation.Rotation, ask rotation.Ask, d rotation.Decision) {
 	ref := rotation.Ref{ID: r.ID, Turn: ask.Turn}.String()
 	owner := o.ownerOf(r.User)
 	switch {
@@ -139,7 +147,7 @@ func (o *watch) approved(c *change, r rotation.Rotation, stage rotation.Stage) {
 		o.w.fail(1, "a change approved by its owner or requester: %s, %s", c, d.By)
 	case !o.hasAsked(string(d.By), "approve", ref, d.At):
 		o.w.fail(1, "a change approved by somebody who has not clicked: %s, %s %s", c, d.By, ref)
-	case stage != rotation.Expiring && !d.At.Before(ask.At.Add(expires)):
+	case ask.Stage != rotation.Expiring && !d.At.Before(ask.At.Add(expires)):
 		o.w.fail(1, "a change approved after the ask had expired: %s", c)
 	case d.At.After(c.at):
 		o.w.fail(1, "a change before its approval: %s", c)
@@ -300,16 +308,20 @@ func (o *watch) decided(r rotation.Rotation, a rotation.Ask) {
 	for _, d := range a.Decisions {
 		ref := rotation.Ref{ID: r.ID, Turn: a.Turn}.String()
 		isOwner := o.owns(string(d.By), r.User)
-		ownerMay := a.Closed == "cancel" || a.Closed == "reactivate" || a.Closed == "disown"
+		on := "approve" // one of several, which did not end the ask
+		if last, ok := a.ClosedBy(); ok && last == d {
+			on = a.Closed
+		}
+		ownerMay := on == "cancel" || on == "reactivate" || on == "disown"
 		switch {
-		case !o.hasAsked(string(d.By), a.Closed, ref, d.At):
-			o.w.fail(1, "a decision is stored that nobody has made: %s %s by %s", ref, a.Closed, d.By)
+		case !o.hasAsked(string(d.By), on, ref, d.At):
+			o.w.fail(1, "a decision is stored that nobody has made: %s %s by %s", ref, on, d.By)
 		case ownerMay && isOwner && o.wasActive(string(d.By), d.At):
 		case a.Stage == rotation.Leaked && o.mayRespond(string(d.By), d.At):
 		case !o.mayDecide(string(d.By), d.At):
-			o.w.fail(1, "a decision is stored of somebody who may not: %s %s by %s", ref, a.Closed, d.By)
-		case a.Closed != "reactivate" && (isOwner || d.By == r.Requester):
-			o.w.fail(1, "a decision is stored of the owner or the requester: %s %s by %s", ref, a.Closed, d.By)
+			o.w.fail(1, "a decision is stored of somebody who may not: %s %s by %s", ref, on, d.By)
+		case on != "reactivate" && (isOwner || d.By == r.Requester):
+			o.w.fail(1, "a decision is stored of the owner or the requester: %s %s by %s", ref, on, d.By)
 		}
 	}
 }
@@ -500,12 +512,12 @@ func (o *watch) inv6(c *change) {
 	}
 }
 
-// inv6Decisions: an ask is answered once.
+// inv6Decisions: an ask is answered once, by as many as are needed, or by one who ends it.
 func (o *watch) inv6Decisions(all []rotation.Progress) {
 	for _, p := range all {
 		for _, r := range p.All() {
 			for _, a := range r.Asks {
-				if len(a.Decisions) > 1 {
+				if len(a.Decisions) > o.w.needed(r.User, a.Stage) && len(a.Approvals()) == len(a.Decisions) || len(a.Decisions) > len(a.Approvals())+1 {
 					o.w.fail(6, "an ask has more than one decision: %s turn %d", r.ID, a.Turn)
 				}
 			}

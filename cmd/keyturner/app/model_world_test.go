@@ -85,6 +85,7 @@ type shape struct {
 	users    uint          // bits: which users of the seed there are; 0: all
 	seed     uint64        // of which socket an envelope takes
 	delivery rotation.Mode // of the account prod; empty: by a plain direct message
+	ruled    bool          // two of a user group must approve of a creation for ci-deploy
 }
 
 // world is one run of the model: AWS, Slack, people, applications and the replicas of the bot between them, in a bubble.
@@ -160,6 +161,18 @@ func (w *world) seedSlack() {
 	for id, name := range map[string]string{approvals: "key-approvals", onCall: "on-call"} {
 		w.slack.AddChannel(slacksim.Channel{ID: id, Name: name, Members: everybody})
 	}
+	w.slack.AddUserGroup(slacksim.UserGroup{ID: group, Handle: "key-approvers", Users: approvers})
+}
+
+// group is a Slack user group of all approvers.
+const group = "S0APPROVERS"
+
+// needed is how many must approve of what a stage asks for.
+func (w *world) needed(user rotation.UserRef, stage rotation.Stage) int {
+	if w.shape.ruled && user == ciDeploy && stage == rotation.Requested {
+		return 2
+	}
+	return 1
 }
 
 func address(member string) string { return nick(member) + "@example.com" }
@@ -201,6 +214,12 @@ func (w *world) configure() {
 		{ID: data, Name: "acme-data", Role: w.accounts[data].AddRole("keyturner", "k-1"), ExternalID: "k-1"},
 	}
 	deliverTo(&cfg.Accounts[0], w.shape.delivery)
+	if w.shape.ruled {
+		cfg.Approval = []rotation.Approval{{
+			Name: "deploys", Matches: rotation.Matches{Users: []string{"ci-*"}}, By: rotation.Circle{Groups: []rotation.GroupID{group}},
+			Wanted: rotation.Wanted{Create: 2},
+		}}
+	}
 	cfg.Policy.Quiet, cfg.Policy.Grace, cfg.Policy.ApprovalExpires, cfg.Policy.SecretVisible = quiet, grace, expires, visible
 	if w.shape.mail {
 		cfg.Owners.EmailTag = "owner-email"

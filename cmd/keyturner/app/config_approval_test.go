@@ -1,0 +1,98 @@
+package app
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyturner/keyturner/rotation"
+)
+
+const ruleFile = minimal + `approval:
+  - name: payments
+    accounts: [Production]
+    users: [pay-*, "*-payments"]
+    paths: [/payments/*]
+    tag: team=pay*
+    approvers: [S0123456789, U0123456791, U0123456792]
+    needed: {create: 1, deactivate: 2}
+    expires: 24h
+  - name: the rest
+    approvers: [U0123456791, U0123456792]
+    needed: {delete: 2}
+`
+
+func TestParse_Approval(t *testing.T) {
+	got, err := Parse("kt.yaml", []byte(ruleFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	both := []rotation.MemberID{"U0123456791", "U0123456792"}
+	want := []rotation.Approval{
+		{
+			Name: "payments",
+			Matches: rotation.Matches{
+				Accounts: []string{"111122223333"}, Users: []string{"pay-*", "*-payments"}, Paths: []string{"/payments/*"}, Tag: "team", Value: "pay*",
+			},
+			By:     rotation.Circle{Members: both, Groups: []rotation.GroupID{"S0123456789"}},
+			Wanted: rotation.Wanted{Create: 1, Deactivate: 2}, Expires: 24 * time.Hour,
+		},
+		{Name: "the rest", By: rotation.Circle{Members: both}, Wanted: rotation.Wanted{Delete: 2}},
+	}
+	if diff := cmp.Diff(want, got.Approval); diff != "" {
+		t.Errorf("Approval (-want +got):\n%s", diff)
+	}
+	for _, want := range []string{
+		"approval   payments, for users pay-* or *-payments and paths /payments/* and tag team=pay* and accounts 111122223333: U0123456791, U0123456792, S0123456789; approvals to create 1, to deactivate 2, to delete 1; lapses after 1d\n",
+		"approval   the rest, for every user: U0123456791, U0123456792; approvals to create 1, to deactivate 1, to delete 2\n",
+		"warning    the approval rule the rest needs every approver it names.",
+	} {
+		if !strings.Contains(summary(t, got), want) {
+			t.Errorf("no %q in\n%s", want, summary(t, got))
+		}
+	}
+}
+
+func TestParse_ApprovalRefuses(t *testing.T) {
+	const decider = `; write a member's id as in U0123456789, or a user group's as in S0123456789`
+	for _, test := range []struct{ name, old, new, want string }{
+		{"no name", "- name: payments\n   ", "-", `4:5: name is missing; write name: what people call the rule, in at most 64 characters`},
+		{"name twice", "the rest", "Payments", `12:11: a rule of this name stands on line 4 already; write a name of its own`},
+		{"reserved name", "the rest", "Default", `12:11: the rule default is who slack.approvers names; write another name`},
+		{"no approvers", "    approvers: [U0123456791, U0123456792]\n", "", `12:5: approvers is missing; write approvers: [U0123456789, S0123456789]`},
+		{"approvers empty", "[U0123456791, U0123456792]", "[]", `13:16: approvers is empty; write at least one: a member's id as in U0123456789, or a user group's as in S0123456789`},
+		{"approver by handle", "S0123456789", "'@payments'", `9:17: "@payments" in approvers is not an id` + decider},
+		{"approver twice", "S0123456789", "U0123456792", `9:43: U0123456792 is in approvers already, on line 9; write each once`},
+		{"account not listed", "Production", "staging", `5:16: account "staging" is not listed under accounts; write the id or the name of one that is`},
+		{"no user's name", "pay-*", "pay/*", `6:13: member of users "pay/*" is nothing that IAM allows; write a user's name, with * for any characters, as in ci-*`},
+		{"no path", "/payments/*", "payments", `7:13: member of paths "payments" is nothing that IAM allows; write an IAM path, with * for any characters, as in /ci/*`},
+		{"users empty", `[pay-*, "*-payments"]`, "[]", `6:12: users is empty, which would be nobody; write at least one, or leave it out for all`},
+		{"tag without a value", "team=pay*", "team", `8:10: tag is not a tag and a value; write an IAM user tag with its value, as in team=payments, or team=* for any`},
+		{"needed by half", "deactivate: 2", "deactivate: 1.5", `10:37: deactivate "1.5" is not a number from 1 to 5; write how many people must approve, as in 2`},
+		{"needed none", "deactivate: 2", "deactivate: 0", `10:37: deactivate "0" is not a number from 1 to 5; write how many people must approve, as in 2`},
+		{"more needed than there are", "delete: 2", "delete: 3", `14:22: delete needs 3 approvals, and the rule names 2 who could give one; write a smaller number, or more approvers`},
+		{"needed for something else", "delete: 2", "reactivate: 2", `14:14: unknown field "reactivate" in needed; write deactivate`},
+		{"expires soon", "24h", "24m", `11:14: expires "24m" is too short; write 1h or more`},
+		{"never used", "    expires: 24h\n", "    expires: 24h\n  - {name: all, approvers: [S0123456789]}\n", `13:11: this rule is never used: the one before it, "all", is for every user; write it before that one`},
+		{
+			"nobody could approve for a known owner", "approval:", "owners: {links: {111122223333/ci: U0123456792}}\napproval:",
+			`3:35: too few could approve for this owner: the rule "the rest" leaves 1 of 2 people that are needed; write another owner, or add approvers to the rule`,
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			text := strings.Replace(ruleFile, test.old, test.new, 1)
+			if text == ruleFile {
+				t.Fatalf("%q is not in the file", test.old)
+			}
+			_, err := Parse("kt.yaml", []byte(text))
+			if err == nil {
+				t.Fatalf("accepted, want %s", test.want)
+			}
+			if got, want := err.Error(), "kt.yaml:"+test.want; got != want {
+				t.Errorf("error\n got %s\nwant %s", got, want)
+			}
+		})
+	}
+}

@@ -68,11 +68,12 @@ func (e *Engine) collects(ctx context.Context, owns Ownership, q Request) (Owner
 
 // asFellow says of a person whether they are of the group that owns the user. It asks only where that decides: the owner's moves need it,
 // an approval must not be given by one of the group, and no key is made for somebody who has left it. A rollback that any approver may make
-// waits for no look-up.
+// waits for no look-up, and what one responder's word is enough for does not either.
 func (e *Engine) asFellow(ctx context.Context, r Rotation, ev Event) (Actor, error) {
 	by := ev.By
 	move, ok := r.find(ev.On)
-	if !ok || r.Group == "" || by.Member == "" || move.By&ByOwner != 0 && move.By&ByApprover != 0 && by.Approver {
+	rollback := move.By&ByOwner != 0 && move.By&ByApprover != 0 && by.Approver
+	if !ok || r.Group == "" || by.Member == "" || rollback || move.By&ByResponder != 0 {
 		return by, nil
 	}
 	var err error

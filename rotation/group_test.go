@@ -210,3 +210,20 @@ func TestRotation_AGroupsWindowIsOpenedByWhoBegan(t *testing.T) {
 		t.Errorf("who began it: %v at %s", err, next.Stage)
 	}
 }
+
+// A leak of a group's key waits for nobody who would have to be looked up.
+func TestEngine_AGroupsKeyLeaks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, members, e := grouped(t)
+		members.err = errors.New("cut off")
+		boss := rotation.Actor{Member: carol, Approver: true}
+		key := rotation.KeyID(b.account.Keys("shared")[0].ID)
+		p, err := e.Request(t.Context(), rotation.Request{User: rotation.UserRef{Account: account, Name: "shared"}, Key: key, Leak: true, By: boss})
+		if err != nil || p.Rotation.Group != squad {
+			t.Fatalf("%+v, %v", p.Rotation, err)
+		}
+		if p, err = e.Act(t.Context(), p.Rotation.Ref(), rotation.Approve, boss, ""); err != nil || p.Rotation.Stage != rotation.Deactivating {
+			t.Errorf("%s, %v; want it deactivated on one person's word", p.Rotation.Stage, err)
+		}
+	})
+}

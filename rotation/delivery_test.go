@@ -345,3 +345,11 @@ func TestRecipient_Again(t *testing.T) {
 		}
 	})
 }
+
+// TestDelivery_OfferedYields: a key that waits to be opened holds up no leak of another one of the user's.
+func TestDelivery_OfferedYields(t *testing.T) {
+	r := rotation.Rotation{Kind: rotation.Replace, Stage: rotation.Offered, Owner: owner, Delivery: rotation.Delivery{Mode: rotation.Reveal}}
+	if next, err := r.Step(rotation.Event{On: rotation.Yield, By: rotation.TheEngine}); err != nil || next.Stage != rotation.Closed {
+		t.Errorf("a leak finds it at %s, %v", next.Stage, err)
+	}
+}

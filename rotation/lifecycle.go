@@ -191,6 +191,7 @@ var lifecycle = []Move{
 	{Stuck, Close, ByApprover, Closed, noOrphan, nil},
 
 	{Requested, Yield, ByEngine, Closed, nil, nil},
+	{Offered, Yield, ByEngine, Closed, nil, nil},
 	{Switching, Yield, ByEngine, Closed, nil, nil},
 	{Confirmed, Yield, ByEngine, Closed, nil, nil},
 	{Grace, Yield, ByEngine, Closed, nil, nil},

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -122,13 +123,12 @@ func TestMyKey_FaultPairs(t *testing.T) {
 				name := op + map[bool]string{true: ", applied"}[applied] + map[bool]string{true: ", crash"}[dies]
 				t.Run(name, func(t *testing.T) {
 					inWorld(t, func(t *testing.T, w *world) {
-						armed := false
+						var armed atomic.Bool
 						p := w.boot(func(p *process) {
 							strike := func(called string) error {
-								if !armed || called != op {
+								if called != op || !armed.CompareAndSwap(true, false) {
 									return nil
 								}
-								armed = false
 								if dies {
 									p.kill()
 								}
@@ -140,10 +140,10 @@ func TestMyKey_FaultPairs(t *testing.T) {
 								p.before = strike
 							}
 						})
-						armed = true
+						armed.Store(true)
 						_, _ = w.olivia.Command(t.Context(), wOnCall, "/rotate-key", "mykey "+fixedAgeKey) // it may go unanswered
 						time.Sleep(3 * time.Minute)
-						if armed {
+						if armed.Load() {
 							t.Errorf("%s was not called", op)
 						}
 						if p.dead.Load() {

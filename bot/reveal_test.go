@@ -2,6 +2,7 @@ package bot
 
 import (
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,8 +19,8 @@ func (w *world) offered() {
 	must(w.t, w.alice.Click(w.t.Context(), approve()))
 	time.Sleep(time.Minute)
 	p.end()
-	if r, ok := w.progress().Running(); !ok || r.Stage != rotation.Offered || w.aws.created != 0 {
-		w.t.Fatalf("the rotation is at %v, and %d keys were made:\n%s", r, w.aws.created, p.wrote.String())
+	if made, _ := w.aws.count(); w.stage() != rotation.Offered || made != 0 {
+		w.t.Fatalf("the rotation is at %s, and %d keys were made:\n%s", w.stage(), made, p.wrote.String())
 	}
 }
 
@@ -48,6 +49,13 @@ func (w *world) stage() rotation.Stage {
 	return r.Stage
 }
 
+// count counts the keys that were made, and those that are there.
+func (a *account) count() (made, there int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.created, len(a.keys)
+}
+
 const theirSecret = "wJalrXUtnFEMI" // as the simulated account begins it
 
 // secretIn lists the exchanges with Slack that hold the secret.
@@ -70,8 +78,8 @@ func TestReveal_Story(t *testing.T) {
 		must(t, w.olivia.Click(t.Context(), at))
 		time.Sleep(20 * time.Second)
 		top, open := w.olivia.Screen().Top()
-		if !open || !strings.Contains(top.Content(), "AWS_SECRET_ACCESS_KEY="+theirSecret) || w.stage() != rotation.Switching || w.aws.created != 1 {
-			t.Fatalf("at %s, with %d keys made, the window shows %s", w.stage(), w.aws.created, top.Content())
+		if made, _ := w.aws.count(); !open || !strings.Contains(top.Content(), "AWS_SECRET_ACCESS_KEY="+theirSecret) || w.stage() != rotation.Switching || made != 1 {
+			t.Fatalf("at %s, with %d keys made, the window shows %s", w.stage(), made, top.Content())
 		}
 		must(t, w.olivia.CloseView(t.Context()))
 		time.Sleep(time.Minute)
@@ -83,8 +91,8 @@ func TestReveal_Story(t *testing.T) {
 		}
 		_ = w.olivia.ClickStale(t.Context(), slacksim.Message{Channel: at.Channel, TS: at.TS}, at) // a second click makes no second key
 		time.Sleep(time.Minute)
-		if w.aws.created != 1 || w.stage() != rotation.Switching {
-			t.Errorf("%d keys were made, and it is at %s", w.aws.created, w.stage())
+		if made, _ := w.aws.count(); made != 1 || w.stage() != rotation.Switching {
+			t.Errorf("%d keys were made, and it is at %s", made, w.stage())
 		}
 	})
 }
@@ -102,22 +110,21 @@ func TestReveal_ClosedWindow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			inWorld(t, func(t *testing.T, w *world) {
 				w.offered()
-				armed := false
+				var armed atomic.Bool
 				p := w.boot(func(p *process) {
 					p.before = func(op string) error {
-						if armed && op == test.at && w.stage() == rotation.Creating {
-							armed = false
+						if op == test.at && armed.Load() && w.stage() == rotation.Creating && armed.CompareAndSwap(true, false) {
 							return w.olivia.CloseAll(t.Context())
 						}
 						return nil
 					}
 				})
 				defer p.end()
-				armed = true
+				armed.Store(true)
 				must(t, w.olivia.Click(t.Context(), w.collect()))
 				time.Sleep(time.Minute)
-				if armed || w.stage() != rotation.Offered || w.aws.created != test.made || len(w.aws.keys) != 1 {
-					t.Fatalf("at %s, with %d keys made and %d there:\n%s", w.stage(), w.aws.created, len(w.aws.keys), p.wrote.String())
+				if made, there := w.aws.count(); armed.Load() || w.stage() != rotation.Offered || made != test.made || there != 1 {
+					t.Fatalf("at %s, with %d keys made and %d there:\n%s", w.stage(), made, there, p.wrote.String())
 				}
 				must(t, w.olivia.Click(t.Context(), w.collect()))
 				time.Sleep(time.Minute)

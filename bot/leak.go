@@ -2,6 +2,8 @@ package bot
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/keyturner/keyturner/rotation"
 )
@@ -63,16 +65,20 @@ func (b *Bot) reportLeak(ctx context.Context, e errand) {
 		b.refuse(ctx, e.who, err)
 		return
 	}
-	owner := found.Holding.Ownership.Member
-	if err := responders.refuses(e.actor); err != nil && (owner == "" || owner != e.who.member) {
-		b.turnAway(ctx, e.who, "leaked", err)
-		return
-	}
-	if found.Holding.User.Name == "" { // in no account, or the root user's
+	outside := responders.refuses(e.actor) // unless they own it
+	if found.Holding.User.Name == "" {     // in no account, or the root user's
+		if outside != nil {
+			b.turnAway(ctx, e.who, "leaked", outside)
+			return
+		}
 		b.reply(ctx, e.who, whoseMessage(b.cfg.Outbox.today(), found))
 		return
 	}
 	p, err := b.request(ctx, e.who, rotation.Request{User: found.Holding.User, Key: found.Key, Leak: true, By: e.actor})
+	refusal, refused := errors.AsType[*rotation.Refusal](err)
+	if refused && outside != nil && slices.Contains([]rotation.Code{rotation.NotOwner, rotation.GroupOwned, rotation.OwnerUnknown}, refusal.Code) {
+		err = outside
+	}
 	if err != nil {
 		b.refuse(ctx, e.who, err)
 		return

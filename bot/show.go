@@ -53,7 +53,7 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 			}
 		}
 		which := "open" + strconv.Itoa(r.Proof.Opened)
-		if m, ok := opened(b.view, r, p.Posts[r.ID+"/"+which].Known()); ok {
+		if m, ok := opened(b.view, r, p.Posts[r.ID+"/"+which].Known()); ok && r.Owner != "" {
 			add(r, which, string(r.Owner), m)
 		}
 		for _, ask := range r.Asks {
@@ -64,7 +64,7 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 			if ask.Stage == rotation.Leaked && b.cfg.OnCall != b.cfg.Approvals {
 				add(r, "leak"+strconv.Itoa(ask.Turn), b.cfg.OnCall, approvalCard(b.view, r, ask))
 			}
-			if ask.Overruled.By != "" {
+			if ask.Overruled.By != "" && r.Owner != "" {
 				add(r, "overruled"+strconv.FormatInt(ask.Overruled.At.Unix(), 10), string(r.Owner), overruledMessage(b.view, r, ask))
 			}
 		}

@@ -213,22 +213,23 @@ func TestStory_ALeakedKeyIsDeactivatedOnOnePersonsWord(t *testing.T) {
 func TestStory_WhoReportsALeak(t *testing.T) {
 	t.Parallel()
 	s := begin(t)
-	key := s.keyOf("mobile-push", false) // Ben's
-	if m := s.types(ana, "leaked "+key.ID, "Only on-call and those who may approve"); strings.Contains(m.Text, "mobile-push") || strings.Contains(m.Text, ben) {
+	key := s.keyOf("reporting", false) // Ben's
+	if m := s.types(ana, "leaked "+key.ID, "Only on-call and those who may approve"); strings.Contains(m.Text, "reporting") || strings.Contains(m.Text, ben) {
 		t.Errorf("somebody learns whose key it is: %s", m.Text)
 	}
 	s.types(dave, "leaked AKIAIOSFODNN7EXA7Q2X", "Whose key is")
 
 	s.types(ben, "leaked "+key.ID, "is reported as leaked")
-	s.click(ben, "key-approvals", "approve", "Leaked: deactivate a key of mobile-push now?")
+	s.click(ben, "key-approvals", "approve", "Leaked: deactivate a key of reporting now?")
 	s.told(ben, "key-approvals", "Only on-call")
-	s.click(carol, "key-approvals", "deny", "Leaked: deactivate a key of mobile-push now?")
+	s.click(carol, "key-approvals", "deny", "Leaked: deactivate a key of reporting now?")
 	s.reasons(carol, "Deny the request", "the honeypot's")
 	s.see(ben, dm, "denied", "the honeypot's")
 	if n := s.changes("UpdateAccessKey"); n != 0 {
 		t.Errorf("%d keys were changed", n)
 	}
-	s.recorded(ana, "refused", "leaked")
+	s.types(ana, "leaked "+s.keyOf("mobile-push", false).ID, "is reported as leaked") // she is of the group that owns it
+	s.recorded(ana, "refused", "not-owner")
 }
 
 // AWS has quarantined a user: the digest says so first, and how to go on.

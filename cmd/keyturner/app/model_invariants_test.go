@@ -505,7 +505,7 @@ func (o *watch) inv6(c *change) {
 	for _, other := range o.changes[:c.inOrder] {
 		or, ok := other.rotation()
 		same := ok && or.ID == r.ID && or.Turn == r.Turn && other.op == c.op && other.status == c.status && other.effective
-		taken := c.status == "Active" && c.r != other.r // a rollback is taken over soon, since two of them do no harm
+		taken := (c.status == "Active" || r.Stage == rotation.Freezing) && c.r != other.r // taken over soon, since two of them do no harm
 		if same && !taken && !o.gone[string(other.made)] && !o.toggled[string(c.key)] {
 			o.w.fail(6, "a change is made twice for one decision: %s and before %s", c, other)
 		}

@@ -271,7 +271,9 @@ func (r *replica) noteRead(account, op string, form url.Values, ok bool) {
 	if r.reads == nil {
 		r.reads, r.looks = map[string]reading{}, map[rotation.UserRef][]look{}
 	}
-	r.reads[subject] = reading{ok, time.Now(), turn}
+	if was := r.reads[subject]; ok || !was.ok || was.turn < turn || time.Since(was.at) > recently { // else somebody else's look here has failed
+		r.reads[subject] = reading{ok, time.Now(), turn}
+	}
 	if ok {
 		r.looks[user] = append(slices.DeleteFunc(r.looks[user], func(l look) bool { return time.Since(l.at) > recently }), seen)
 	}

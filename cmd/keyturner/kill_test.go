@@ -261,7 +261,7 @@ func (s *story) watch(ps *points, crash func(point) fate) {
 	})
 }
 
-var everyKill = flag.Bool("kills", false, "kill the built program at each of its calls in each phase, and three replicas in four workspaces; it takes minutes")
+var kills = flag.String("kills", "", "kill the built program: \"some\" at each kind of call, \"every\" at each in each phase, and more replicas; it takes minutes")
 
 // TestKill kills the built program at every outside call that it makes, before the call is applied and after, and at random moments while
 // several people ask for new keys and click at once; and has it start again on the same file each time. At the end there is no orphan
@@ -270,16 +270,16 @@ var everyKill = flag.Bool("kills", false, "kill the built program at each of its
 // The list of crash points is made of what the program was seen to call. A crash after a write to the store and before the next call is
 // the same as one before that call. The middle of a write is met at random moments; the store's own tests go through it step by step.
 //
-// By itself it kills at each kind of call. With -kills, at each in each phase of a rotation: 200 times at least.
+// With -kills=some it kills at each kind of call, with -kills=every at each in each phase of a rotation: 200 times at least.
 func TestKill(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes a minute, and the race detector does not see into what is killed")
+	if *kills == "" {
+		t.Skip("it needs a quiet machine for a minute or more, and is played with -kills=some or -kills=every")
 	}
 	t.Parallel()
 	binary := program(t)
 	ps := &points{flat: true, seen: map[point][quiet]bool{}, used: map[point]fate{}}
 	named, random, loaded := 1, 1, 10
-	if *everyKill {
+	if *kills == "every" {
 		ps.flat = false
 		named, random, loaded = 5, 2, 25
 	}
@@ -311,7 +311,7 @@ func TestKill(t *testing.T) {
 		t.Errorf("the program was not killed twice at %v", p)
 	}
 	t.Logf("killed %d times at calls and %d times at random in %v; by name at\n%v", atPoints.Load(), atRandom.Load(), time.Since(began).Round(time.Millisecond), ps)
-	if total, least := atPoints.Load()+atRandom.Load(), map[bool]int64{true: 200, false: 30}[*everyKill]; total < least {
+	if total, least := atPoints.Load()+atRandom.Load(), map[bool]int64{true: 200, false: 30}[*kills == "every"]; total < least {
 		t.Errorf("the program was killed %d times, and at least %d are wanted", total, least)
 	}
 }

@@ -49,17 +49,17 @@ func (s *story) part() []phase {
 
 // TestReplicas runs three processes on one table, while many people ask, click twice and at once and where they may not, and while
 // processes are killed and stopped and started. What a killed process was at is left to it for minutes, so the kills come first and all
-// waits pass at once; whatever else there is to do goes on meanwhile. Without -kills they are killed while they are at nothing.
+// waits pass at once; whatever else there is to do goes on meanwhile. With -kills=some they are killed while they are at nothing.
 //
 // A workspace takes about fifty edits a minute. So the rotations are spread over several, each with three processes and a table of its
 // own.
 func TestReplicas(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes a minute, and the race detector does not see into what is killed")
+	if *kills == "" {
+		t.Skip("it needs a quiet machine for a minute or more, and is played with -kills=some or -kills=every")
 	}
 	t.Parallel()
 	worlds, users, play := 1, 16, (*world).lull
-	if *everyKill {
+	if *kills == "every" {
 		worlds, users, play = 4, 50, (*world).storm
 	}
 	endpoint := dynalitetest.Start(t)

@@ -283,6 +283,9 @@ func (g *guide) confirmsAndIsApproved(approver, user, old string) step {
 				if err := g.awaitStatus(ctx, user, old, "Inactive"); err != nil {
 					return err
 				}
+				if _, err := g.sees(ctx, approver, "key-approvals", "Approved: deactivate the old key of "+user); err != nil {
+					return err
+				}
 				_, err := g.offered(ctx, ana, dm, "reactivate", user)
 				return err
 			}),

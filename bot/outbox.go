@@ -270,6 +270,9 @@ func (o *Outbox) HandOver(ctx context.Context, r rotation.Rotation, key rotation
 	return err
 }
 
+// Withdraw deletes a message that was prepared for a secret that goes elsewhere.
+func (o *Outbox) Withdraw(ctx context.Context, p rotation.Post) error { return o.remove(ctx, p) }
+
 // classify tells apart what may be concluded from a failed call to Slack. nil stays nil.
 func classify(op string, err error) error {
 	if err == nil {

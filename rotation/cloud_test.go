@@ -263,6 +263,10 @@ func (l line) Prepare(ctx context.Context, r rotation.Rotation) (post rotation.P
 	return post, err
 }
 
+func (l line) Withdraw(ctx context.Context, post rotation.Post) error {
+	return l.send(ctx, "Withdraw", func() error { return l.hand.Withdraw(ctx, post) })
+}
+
 func (l line) HandOver(ctx context.Context, r rotation.Rotation, key rotation.KeyID, s rotation.Secret) error {
 	return l.send(ctx, "HandOver", func() error { return l.hand.HandOver(ctx, r, key, s) })
 }

@@ -78,6 +78,8 @@ type Hand interface {
 	// HandOver shows the secret, sealed if r's Delivery says so, in the message at r.Handover.Post or in the window r.Modal. Done again, it shows the same in the same place. ClassGone: the
 	// message is not there any more; ClassRefused: Slack does not take it; ClassUnknown: it may stand there.
 	HandOver(ctx context.Context, r Rotation, key KeyID, secret Secret) error
+	// Withdraw deletes a message that Prepare has posted and that no secret was put into. One that is not there any more is deleted.
+	Withdraw(ctx context.Context, post Post) error
 }
 
 // Store keeps one Progress per user, what Slack has delivered, claims, and entries. Every method is durable when it returns nil. An

@@ -3,9 +3,7 @@ package rotation
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -58,7 +56,8 @@ const (
 // createKey creates the new key. The message that will show its secret is posted first, then the intent with the keys there are is
 // written, then the call is made, and the new key's id is the first thing written after it.
 //
-// A crash after the message and before the intent leaves a message that says nothing of worth. One after the intent and before the
+// A crash after the message and before the intent leaves a message that says nothing of worth; a process that lives and loses the effect
+// to another takes its message back. One after the intent and before the
 // outcome leaves at most one key that is not in the intent. Its secret is lost and it may not even be ours: settleCreate finds out.
 func createKey(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	if h, ok := e.secrets.get(r.ID); ok && h.turn == r.Turn {
@@ -125,13 +124,6 @@ func (e *Engine) prepare(ctx context.Context, r Rotation) (Post, Event, error) {
 		return post, ev, err
 	}
 	return post, Event{}, nil
-}
-
-// prepared is a message that waits for a secret, and the turn at which the key is to be made. At a later one it may show the secret of
-// another key, which another process made.
-type prepared struct {
-	turn int
-	post Post
 }
 
 // notDone is a failed creation that certainly made no key.
@@ -220,8 +212,8 @@ func lost(class Class, text string) Event {
 }
 
 // discardNew revokes the new key, which this rotation made: inactive first, then deleted. If somebody uses it after all, it has
-// reached them, and the rotation goes on with it; unless its owner disowns it, and an approver has decided that it goes all the same. AWS's lists lag behind a creation, so a key is gone only if AWS says so when it is
-// to be changed.
+// reached them, and the rotation goes on with it; unless its owner disowns it, and an approver has decided that it goes all the same.
+// AWS's lists lag behind a creation, so a key is gone only if AWS says so when it is to be changed.
 func discardNew(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	seen, err := e.look(ctx, r.User)
 	if err != nil {
@@ -341,86 +333,4 @@ func deleteOld(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 		return e.failOr(err)
 	}
 	return Event{On: Succeed, Evidence: seen}, nil
-}
-
-// secrets holds what CreateKey answered until it is handed over, and that it was handed over until that is written: in memory, one per
-// rotation.
-type secrets struct {
-	mu    sync.Mutex
-	held  map[string]held
-	posts map[string]prepared // messages that are posted and not written down yet
-}
-
-// ready remembers the message that waits for a rotation's secret; the zero value forgets it.
-func (s *secrets) ready(rotation string, p prepared) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.posts == nil {
-		s.posts = map[string]prepared{}
-	}
-	s.posts[rotation] = p
-	if !p.post.Known() {
-		delete(s.posts, rotation)
-	}
-}
-
-func (s *secrets) prepared(rotation string, turn int) (Post, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p, ok := s.posts[rotation]
-	return p.post, ok && p.turn == turn
-}
-
-type held struct {
-	turn   int // at which it was created
-	key    KeyID
-	secret Secret // empty once it has been shown
-	shown  bool
-}
-
-func (s *secrets) put(rotation string, h held) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.held == nil {
-		s.held = map[string]held{}
-	}
-	s.held[rotation] = h
-}
-
-func (s *secrets) get(rotation string) (held, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	h, ok := s.held[rotation]
-	return h, ok
-}
-
-func (s *secrets) clear() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.held)
-}
-
-func (s *secrets) rotations() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.AppendSeq(slices.Collect(maps.Keys(s.held)), maps.Keys(s.posts))
-}
-
-// prune drops what is held for a rotation if the stored one has no use for it any more. What was stored before the key was made tells
-// nothing of that.
-func (s *secrets) prune(p Progress, rotation string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	r, found := p.Find(rotation)
-	if ready, ok := s.posts[rotation]; ok && (!found || r.Turn > ready.turn) {
-		delete(s.posts, rotation)
-	}
-	h, ok := s.held[rotation]
-	if !ok {
-		return
-	}
-	needed := found && (r.Turn <= h.turn || r.Stage == Delivering && r.New == h.key)
-	if !needed {
-		delete(s.held, rotation)
-	}
 }

@@ -360,15 +360,6 @@ func (e *Engine) advanceOnce(ctx context.Context, scanned Rotation, taken bool) 
 	return p.due(e.now())
 }
 
-// forgetSecrets drops the secrets of which another process has disposed.
-func (e *Engine) forgetSecrets(ctx context.Context) {
-	for _, id := range e.secrets.rotations() {
-		if p, err := e.Get(ctx, Ref{ID: id}.UserDoc()); err == nil {
-			e.secrets.prune(p, id)
-		}
-	}
-}
-
 // outcomeTries bounds how often the outcome of a step is written before it is left to the next round, which looks first.
 const outcomeTries = 4
 

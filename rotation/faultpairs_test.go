@@ -70,7 +70,7 @@ func TestFaultPairs(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
 						f := newFleet(t, w, 1)
 						f.fate = nth(method, n, becomes, f.fate)
-						f.leaves = becomes.dies || method == "Prepare" || method == "Replace"
+						f.leaves = becomes.dies || method == "Prepare"
 						f.start()
 						f.play()
 						lost := becomes.dies || method == "CreateKey"

@@ -178,6 +178,41 @@ func TestFound_AMessagePreparedForAnEarlierKeyIsNotUsedAgain(t *testing.T) {
 	})
 }
 
+// TestFound_AMessageThatIsNotNeededIsTakenBack has a process prepare a message and fail to write its intent, and another one take over with
+// a message of its own. The first one takes its message back, also if Slack does not hear of it at once.
+func TestFound_AMessageThatIsNotNeededIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, ways()[0], 2)
+		a := f.start()
+		f.start()
+		prepared, lost, refused := false, false, 0
+		f.fate = func(p *process, method string) fate {
+			switch {
+			case method == "Withdraw" && refused < 2:
+				refused++
+				return fate{fails: true}
+			case p != a || lost:
+			case method == "Prepare":
+				prepared = true
+			case method == "Replace" && prepared:
+				lost = true
+				return fate{fails: true, after: func() { a.store.cut.Store(true) }}
+			}
+			return fate{}
+		}
+		f.pick = func(n int) int { return 0 }
+		f.until(rotation.Creating)
+		f.pick = func(n int) int { return n - 1 }
+		f.until(rotation.Switching)
+		a.store.cut.Store(false)
+		f.pick = nil
+		f.play()
+		if !lost || refused != 2 {
+			t.Errorf("the intent was lost: %v; taking the message back failed %d times", lost, refused)
+		}
+	})
+}
+
 // TestFound_ASuspectThatIsUsedAfterAllIsAdopted has an approver revoke a key of which nobody knows who made it, and its maker use it before
 // that succeeds: the rotation goes on with it as with one that was kept.
 func TestFound_ASuspectThatIsUsedAfterAllIsAdopted(t *testing.T) {

@@ -85,6 +85,20 @@ func (h *hand) HandOver(_ context.Context, r rotation.Rotation, key rotation.Key
 	return nil
 }
 
+func (h *hand) Withdraw(_ context.Context, post rotation.Post) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	m := h.find(post.TS)
+	if m == nil {
+		return fmt.Errorf("there was no message at %q", post.TS)
+	}
+	if m.shows != "" {
+		h.broken = append(h.broken, "a message that shows the secret of "+string(m.shows)+" was withdrawn")
+	}
+	m.deleted = true
+	return nil
+}
+
 // open opens a window.
 func (h *hand) open() string {
 	h.mu.Lock()

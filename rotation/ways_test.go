@@ -73,6 +73,18 @@ func first(method string, becomes fate) func(*process, string) fate {
 	}
 }
 
+// noIntent fails the first write after each message that is prepared, until the process gives up.
+func noIntent() func(*process, string) fate {
+	met, prepared := 0, false
+	return func(_ *process, called string) fate {
+		fails := prepared && called == "Replace"
+		if prepared = called == "Prepare" && met < 8; prepared {
+			met++
+		}
+		return fate{fails: fails}
+	}
+}
+
 // ways makes every way a rotation can go.
 func ways() []way {
 	hasReactivated := func(f *fleet) bool {
@@ -176,6 +188,10 @@ func ways() []way {
 		{
 			name: "a lost creation", key: due, ends: rotation.Done,
 			setup: func(f *fleet) { f.fate = first("CreateKey", fate{fails: true, applied: true}) },
+		},
+		{
+			name: "an intent that cannot be written", key: due, ends: rotation.Done,
+			setup: func(f *fleet) { f.fate = noIntent() },
 		},
 		{
 			name: "a suspect of ours", key: due, ends: rotation.Done,

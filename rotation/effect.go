@@ -76,6 +76,12 @@ func createKey(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 		}
 	}
 	if blocks := checkSlotFree(r, seen, e.now()); len(blocks) > 0 {
+		if b := blocks[0]; b.Code == SlotTaken && r.mayHaveMade(b.Key) {
+			if at := r.Since.Add(settle); e.now().Before(at) {
+				return Event{}, &notBefore{at: at, why: "AWS lists " + string(b.Key.ID) + ", which may have been deleted a moment ago"}
+			}
+			return e.judge(ctx, r, seen, b.Key.ID, b.Key.Created)
+		}
 		return Event{On: Fail, Evidence: seen, Failure: changed(blocks[0]), Settled: true}, nil
 	}
 	post, ev, err := e.prepare(ctx, r)
@@ -141,8 +147,19 @@ func (e *Engine) settleCreate(ctx context.Context, r Rotation, seen Evidence) (E
 	if i < 0 {
 		return Event{}, nil
 	}
-	suspect := seen.Keys[i].ID
-	maker, err := e.accounts[r.User.Account].IAM.Maker(ctx, suspect, r.Intent.At.Add(-settle))
+	return e.judge(ctx, r, seen, seen.Keys[i].ID, r.Intent.At)
+}
+
+// mayHaveMade tells whether a key may come of an earlier creation of this rotation: of a process that was halted in its call for so long
+// that others went on without it.
+func (r Rotation) mayHaveMade(k Key) bool {
+	tried := r.Issued > 0 || slices.ContainsFunc(r.Asks, func(a Ask) bool { return a.Stage == Stuck })
+	return tried && !k.Created.Before(r.Begun.Add(-settle))
+}
+
+// judge finds out whether a key that appeared at a creation of ours, or later, is of it.
+func (e *Engine) judge(ctx context.Context, r Rotation, seen Evidence, suspect KeyID, at time.Time) (Event, error) {
+	maker, err := e.accounts[r.User.Account].IAM.Maker(ctx, suspect, at.Add(-settle))
 	class := ClassOf(err)
 	again := e.now().Add(trailPause)
 	switch {
@@ -150,7 +167,7 @@ func (e *Engine) settleCreate(ctx context.Context, r Rotation, seen Evidence) (E
 		return Event{On: Lose, Key: suspect, Evidence: seen, Failure: Failure{
 			Class: ClassUnknown, Key: suspect, Text: "the answer to the creation was lost; CloudTrail names a session of ours as the maker",
 		}}, nil
-	case err == nil && maker == MakerOther, class == ClassDenied && err != nil, again.After(r.Intent.At.Add(trailTime)):
+	case err == nil && maker == MakerOther, class == ClassDenied && err != nil, again.After(at.Add(trailTime)):
 	default:
 		return Event{}, &notBefore{at: again, why: "CloudTrail does not tell yet who made " + string(suspect)}
 	}

@@ -213,6 +213,52 @@ func TestFound_AMessageThatIsNotNeededIsTakenBack(t *testing.T) {
 	})
 }
 
+// TestFound_AKeyOfAHaltedCreationIsNotLeft has a key appear in the slot just when another one was revoked: that of a process that was halted
+// in its call and taken for dead. It is revoked where CloudTrail knows whose it is, and shown to a person where nobody does.
+func TestFound_AKeyOfAHaltedCreationIsNotLeft(t *testing.T) {
+	for name, trail := range map[string]func(rotation.KeyID) (rotation.Maker, error){"known": nil, "denied": denied, "silent": silent} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				i := slices.IndexFunc(ways(), func(w way) bool { return w.name == "reissue" })
+				f := newFleet(t, ways()[i], 1)
+				f.cloud.trail = trail
+				var late rotation.KeyID
+				f.fate = first("DeleteKey", fate{after: func() {
+					late = f.cloud.add(rotation.Active, 0, 0)
+					f.cloud.made[late] = true
+				}})
+				f.start()
+				f.play()
+				if r := f.rotation(); r.Issued != 3 || late == "" || r.New == late {
+					t.Errorf("the new key is %s, the late one %s; %d were made", r.New, late, r.Issued)
+				}
+			})
+		})
+	}
+}
+
+// TestFound_AKeyThatAWSListsAfterItsDeletionIsWaitedOut: AWS's lists lag behind, also behind a deletion.
+func TestFound_AKeyThatAWSListsAfterItsDeletionIsWaitedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		defer func() { b.stop() }()
+		b.playTo(rotation.Switching)
+		iam, gone, until := b.aws, b.rotation().New, time.Now().Add(40*time.Second)
+		ghost := rotation.Key{ID: gone, Status: rotation.Inactive, Created: b.rotation().Since}
+		b.bend(bent{keys: func(ctx context.Context, user string) ([]rotation.Key, error) {
+			keys, err := iam.Keys(ctx, user)
+			if len(keys) == 1 && time.Now().Before(until) {
+				keys = append(keys, ghost)
+			}
+			return keys, err
+		}})
+		b.must(rotation.Reissue, owner)
+		if r := b.await(rotation.Switching); r.Issued != 2 || r.New == gone {
+			t.Errorf("%d keys were made, the new one is %s", r.Issued, r.New)
+		}
+	})
+}
+
 // TestFound_ASuspectThatIsUsedAfterAllIsAdopted has an approver revoke a key of which nobody knows who made it, and its maker use it before
 // that succeeds: the rotation goes on with it as with one that was kept.
 func TestFound_ASuspectThatIsUsedAfterAllIsAdopted(t *testing.T) {

@@ -21,6 +21,7 @@ func digestMessage(v view, s rotation.Survey, running []rotation.Rotation, week 
 	head.header("Access keys, week " + week)
 	head.say(headline(s, due))
 	head.say(unreadLines(s))
+	head.say(unseenLines(s))
 	tail.say(runningLines(v, running))
 	tail.say(overruledLines(v, s.Overruled))
 	tail.say(exemptLines(v, exempt))
@@ -126,15 +127,11 @@ func bulleted(title string, ls []string) string {
 func unreadLines(s rotation.Survey) string {
 	var ls []string
 	for _, a := range s.Unread() {
-		name := esc(a.ID)
-		if n := tidy(a.Name); n != "" {
-			name = esc(clip(n, 60)) + " (" + esc(a.ID) + ")"
-		}
 		partly := ""
 		if a.Users > 0 {
 			partly = "Only some of its users are missing here."
 		}
-		ls = append(ls, name+": "+sentences(notRead(a.Err), partly))
+		ls = append(ls, stateName(a)+": "+sentences(notRead(a.Err), partly))
 	}
 	return bulleted("Not read in full, so stale keys may be hidden there", ls)
 }

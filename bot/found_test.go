@@ -317,11 +317,11 @@ type gaps struct {
 	scans atomic.Int32
 }
 
-func (g *gaps) Report(context.Context) (rotation.Report, error) {
+func (g *gaps) Report(context.Context, func(rotation.ReportRow) error) (time.Time, error) {
 	if g.scans.Add(1) == 1 {
-		return rotation.Report{}, noCall
+		return time.Time{}, noCall
 	}
-	return rotation.Report{Made: time.Now()}, nil
+	return time.Now(), nil
 }
 
 // withGaps makes a bot with such an account.

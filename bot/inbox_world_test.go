@@ -105,7 +105,15 @@ func (a *account) LastUse(_ context.Context, id rotation.KeyID) (rotation.LastUs
 
 func (a *account) UserOf(context.Context, rotation.KeyID) (string, error) { return wUser.Name, nil }
 
-func (a *account) Report(context.Context) (rotation.Report, error) { return rotation.Report{}, noCall }
+func (a *account) Report(context.Context, func(rotation.ReportRow) error) (time.Time, error) {
+	return time.Time{}, noCall
+}
+
+func (a *account) Details(_ context.Context, each func(rotation.User) error) error {
+	return each(a.user())
+}
+
+func (a *account) Names(context.Context, func(rotation.User) error) error { return noCall }
 
 func (a *account) Maker(context.Context, rotation.KeyID, time.Time) (rotation.Maker, error) {
 	return "", noCall

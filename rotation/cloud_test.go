@@ -19,6 +19,7 @@ type cloud struct {
 	made    map[rotation.KeyID]bool // by the bot
 	secrets map[string]rotation.KeyID
 	issued  int
+	bare    bool                                         // details of users are denied
 	trail   func(rotation.KeyID) (rotation.Maker, error) // nil: it tells at once
 	changes []change
 	check   func(by *process, op string, key rotation.KeyID) // before each change
@@ -89,6 +90,13 @@ func (c *cloud) count(op string) int {
 		}
 	}
 	return n
+}
+
+// grant lets the role read the details of users, or not.
+func (c *cloud) grant(details bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.bare = !details
 }
 
 func refusedCall(op string, class rotation.Class) error {
@@ -193,16 +201,41 @@ func (l line) UserOf(ctx context.Context, id rotation.KeyID) (name string, err e
 	return name, err
 }
 
-func (l line) Report(ctx context.Context) (r rotation.Report, err error) {
-	err = l.read(ctx, "Report", func(c *cloud) error {
-		row := rotation.ReportRow{User: c.user.Ref.Name}
+func (l line) Report(ctx context.Context, each func(rotation.ReportRow) error) (time.Time, error) {
+	var row rotation.ReportRow
+	err := l.read(ctx, "Report", func(c *cloud) error {
+		row.User = c.user.Ref.Name
 		for _, k := range c.keys {
 			row.Keys = append(row.Keys, rotation.ReportKey{Active: k.Status == rotation.Active, Rotated: k.Created, LastUse: k.LastUse})
 		}
-		r = rotation.Report{Made: time.Now(), Rows: []rotation.ReportRow{row}}
 		return nil
 	})
-	return r, err
+	if err != nil {
+		return time.Time{}, err
+	}
+	return time.Now(), each(row)
+}
+
+func (l line) Details(ctx context.Context, each func(rotation.User) error) error {
+	l.cloud.mu.Lock()
+	bare := l.cloud.bare
+	l.cloud.mu.Unlock()
+	if bare {
+		return refusedCall("Details", rotation.ClassDenied)
+	}
+	return l.list(ctx, "Details", each)
+}
+
+func (l line) Names(ctx context.Context, each func(rotation.User) error) error {
+	return l.list(ctx, "Names", each)
+}
+
+func (l line) list(ctx context.Context, op string, each func(rotation.User) error) error {
+	var u rotation.User
+	if err := l.read(ctx, op, func(c *cloud) error { u = c.user; return nil }); err != nil {
+		return err
+	}
+	return each(u)
 }
 
 func (l line) Maker(ctx context.Context, id rotation.KeyID, _ time.Time) (m rotation.Maker, err error) {

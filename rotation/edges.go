@@ -9,6 +9,7 @@ import (
 // implementation refuses an empty user name or key id without calling, since AWS would take it for the caller's own.
 type IAM interface {
 	Reader
+	Surveyor
 	Changer
 }
 
@@ -24,10 +25,20 @@ type Reader interface {
 	LastUse(ctx context.Context, id KeyID) (LastUse, error)
 	// UserOf names the user whose key it is; empty if AWS names none, as for the root user's. ClassGone: the account has no such key.
 	UserOf(ctx context.Context, id KeyID) (string, error)
-	// Report reads the account's credential report, having a new one made if AWS keeps none.
-	Report(ctx context.Context) (Report, error)
 	// Maker tells who made a key, by the account's trail of calls since a time.
 	Maker(ctx context.Context, id KeyID, since time.Time) (Maker, error)
+}
+
+// Surveyor is what a scan reads of a whole account, a piece at a time, so that nobody need keep an account in memory. An error of each
+// ends the reading and is returned as it is. After an error, what each was told is not the whole.
+type Surveyor interface {
+	// Report reads the account's credential report, having a new one made if AWS keeps none, and tells when it was made. It names no key
+	// ids and may be four hours old.
+	Report(ctx context.Context, each func(ReportRow) error) (made time.Time, err error)
+	// Details lists all users with their tags, groups and quarantine.
+	Details(ctx context.Context, each func(User) error) error
+	// Names lists all users without those, for whom Details are denied.
+	Names(ctx context.Context, each func(User) error) error
 }
 
 // Maker is who made a key, as far as the trail tells.
@@ -48,12 +59,6 @@ type Changer interface {
 	SetStatus(ctx context.Context, user string, id KeyID, to Status) error
 	// DeleteKey deletes a key. ClassGone: it was not there.
 	DeleteKey(ctx context.Context, user string, id KeyID) error
-}
-
-// Report is what the credential report tells. It names no key ids and may be four hours old: it shortlists, and never decides.
-type Report struct {
-	Made time.Time
-	Rows []ReportRow
 }
 
 // ReportRow is one user of the report, or the root user.

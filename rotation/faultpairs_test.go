@@ -10,7 +10,7 @@ import (
 )
 
 // outsideReads are the methods of IAM that change nothing: carried out or not, a lost answer is the same, and so is one that says no.
-var outsideReads = []string{"Users", "User", "Keys", "LastUse", "UserOf", "Report", "Maker"}
+var outsideReads = []string{"Users", "User", "Keys", "LastUse", "UserOf", "Report", "Details", "Names", "Maker"}
 
 // spoilt is each way in which a call can go wrong.
 func spoilt(method string) map[string]fate {

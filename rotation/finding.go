@@ -113,12 +113,14 @@ type Survey struct {
 // AccountState tells of one account whether it could be read. An account that could not has no findings here, which says nothing
 // about its keys.
 type AccountState struct {
-	ID, Name string
-	Users    int
-	Err      error
+	ID, Name   string
+	Users      int
+	ReportMade time.Time // when AWS made the credential report; zero: there was none to read
+	Unseen     []Unseen  // what the role there may not look at
+	Err        error
 }
 
-// Unread lists the accounts of which nothing is known.
+// Unread lists the accounts that could not be read in full.
 func (s Survey) Unread() []AccountState {
 	return slices.DeleteFunc(slices.Clone(s.Accounts), func(a AccountState) bool { return a.Err == nil })
 }
@@ -131,6 +133,7 @@ func sortFindings(fs []Finding) {
 			cmp.Compare(gravity[a.Breach], gravity[b.Breach]),
 			a.Key.Created.Compare(b.Key.Created),
 			cmp.Compare(a.User.String(), b.User.String()),
+			cmp.Compare(a.Key.ID, b.Key.ID),
 		)
 	})
 }

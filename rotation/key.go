@@ -43,6 +43,8 @@ type User struct {
 	Path    string // begins and ends with a slash
 	Created time.Time
 	Tags    map[string]string
+	Groups  []string // of IAM; nil also where they are not known
+	Untold  bool     // the tags are not known
 	// Quarantine is the policy that AWS attaches to a user whose key it has found in public; empty: none was seen.
 	Quarantine string
 }

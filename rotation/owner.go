@@ -98,6 +98,9 @@ func (o Owners) of(u User, link *Link, whose func(address string) (MemberID, Dou
 	if m, ok := o.Links[u.Ref]; ok {
 		return Ownership{Member: m, From: FromConfig}
 	}
+	if u.Untold {
+		return Ownership{From: FromTag, Doubt: NotLookedUp, Err: errors.New("the user's tags are not known")}
+	}
 	byTag := o.byTag(u.Tags[o.Tag])
 	if byTag.Owner() != "" || byTag.Doubt == NotLookedUp {
 		return byTag
@@ -155,6 +158,8 @@ type directory struct {
 	mu    sync.Mutex
 	lists map[string]userList
 	links linkList
+
+	quarantine map[UserRef]bool // those whom AWS had quarantined when they were last seen
 }
 
 type userList struct {
@@ -185,6 +190,13 @@ func (e *Engine) users(ctx context.Context, a Account, maxAge time.Duration) ([]
 	if err != nil {
 		return nil, err
 	}
+	var quarantine []UserRef
+	for _, u := range users {
+		if u.Quarantine != "" {
+			quarantine = append(quarantine, u.Ref)
+		}
+	}
+	e.people.note(a.ID, quarantine, true)
 	e.people.mu.Lock()
 	defer e.people.mu.Unlock()
 	if e.people.lists == nil {

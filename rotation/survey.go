@@ -4,23 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
 
-// Survey scans every account: the credential report and the list of users shortlist, and only the shortlisted users are asked for
-// their keys. It writes the warnings that fall due to the owners' progress, each once, and returns the findings.
+// Survey scans every account. It writes the warnings that fall due to the owners' progress, each once, and returns the findings.
 func (e *Engine) Survey(ctx context.Context) (Survey, error) {
 	s := Survey{At: e.now()}
-	for _, a := range e.cfg.Accounts {
-		state := AccountState{ID: a.ID, Name: a.Name}
-		found, users, err := e.surveyAccount(ctx, a)
-		state.Users, state.Err = users, err
-		if err != nil {
-			e.log.Error("survey account", "account", a.ID, "err", err)
+	scan := Scan{Accounts: e.cfg.Accounts, Policy: e.cfg.Policy, Now: e.now, Logger: e.log}
+	var quarantine []UserRef
+	s.Accounts = scan.Each(ctx, func(seen Sight) error {
+		if seen.User.Quarantine != "" {
+			quarantine = append(quarantine, seen.User.Ref)
 		}
-		s.Accounts = append(s.Accounts, state)
+		found, err := e.surveyUser(ctx, seen)
 		s.Findings = append(s.Findings, found...)
+		return err
+	})
+	for _, a := range s.Accounts {
+		e.people.note(a.ID, quarantine, a.Err == nil && !slices.Contains(a.Unseen, TraitsUnseen))
 	}
 	sortFindings(s.Findings)
 	if err := ctx.Err(); err != nil {
@@ -29,55 +32,13 @@ func (e *Engine) Survey(ctx context.Context) (Survey, error) {
 	return s, e.warn(ctx, s)
 }
 
-func (e *Engine) surveyAccount(ctx context.Context, a Account) (found []Finding, users int, err error) {
-	report, err := a.IAM.Report(ctx)
-	if err != nil {
-		return nil, 0, err
-	}
-	list, err := e.users(ctx, a, 0)
-	if err != nil {
-		return nil, 0, err
-	}
-	known := make(map[string]User, len(list))
-	for _, u := range list {
-		known[u.Ref.Name] = u
-	}
-	var errs []error
-	for _, row := range report.Rows {
-		if row.Root {
-			found = append(found, rootFindings(a.ID, row)...)
-			continue
-		}
-		user, ok := known[row.User]
-		if !ok || user.Quarantine == "" && !e.cfg.Policy.Suspicious(row, e.now()) {
-			continue // deleted since the report was made, or nothing to look at
-		}
-		fs, err := e.surveyUser(ctx, a, user)
-		if err != nil {
-			errs = append(errs, err)
-		}
-		found = append(found, fs...)
-	}
-	return found, len(list), errors.Join(errs...)
-}
-
-func rootFindings(account string, row ReportRow) []Finding {
-	for _, k := range row.Keys {
-		if k.Active {
-			key := Key{Status: Active, Created: k.Rotated, LastUse: k.LastUse}
-			return []Finding{{Breach: RootKey, User: UserRef{Account: account, Name: row.User}, Key: key}}
-		}
-	}
-	return nil
-}
-
-func (e *Engine) surveyUser(ctx context.Context, a Account, u User) ([]Finding, error) {
-	keys, err := e.keys(ctx, a, u.Ref)
-	if ClassOf(err) == ClassGone && err != nil {
-		return nil, nil // deleted a moment ago
-	}
-	if err != nil {
-		return nil, err
+func (e *Engine) surveyUser(ctx context.Context, seen Sight) ([]Finding, error) {
+	u, keys := seen.User, seen.Keys
+	switch {
+	case seen.Root:
+		return rootFindings(seen), nil
+	case slices.ContainsFunc(keys, func(k Key) bool { return k.ID == "" }):
+		return nil, nil // nobody could act on a key without an id, and the account's state says that they are not seen
 	}
 	p, err := e.Get(ctx, u.Ref.ID())
 	if err != nil && !errors.Is(err, ErrNotFound) {
@@ -102,6 +63,10 @@ func (e *Engine) surveyUser(ctx context.Context, a Account, u User) ([]Finding, 
 	return found, nil
 }
 
+func rootFindings(seen Sight) []Finding {
+	return []Finding{{Breach: RootKey, User: seen.User.Ref, Key: seen.Keys[0]}}
+}
+
 // quarantined names every key that works of a user whose key AWS has found in public: which one it was, AWS tells by mail alone.
 func quarantined(u User, keys []Key) []Finding {
 	var found []Finding
@@ -113,12 +78,27 @@ func quarantined(u User, keys []Key) []Finding {
 	return found
 }
 
-// inQuarantine tells whether the latest list of the account's users had a user quarantined. It asks nobody; that nothing is known of it
-// says nothing.
+// inQuarantine tells whether the latest scan, or list of the account's users, had a user quarantined. It asks nobody; that nothing is
+// known of it says nothing.
 func (e *Engine) inQuarantine(u UserRef) bool {
 	e.people.mu.Lock()
 	defer e.people.mu.Unlock()
-	return slices.ContainsFunc(e.people.lists[u.Account].users, func(known User) bool { return known.Ref == u && known.Quarantine != "" })
+	return e.people.quarantine[u]
+}
+
+// note remembers an account's quarantined users, in place of what was known if they are all.
+func (d *directory) note(account string, quarantine []UserRef, all bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.quarantine == nil {
+		d.quarantine = map[UserRef]bool{}
+	}
+	maps.DeleteFunc(d.quarantine, func(u UserRef, _ bool) bool { return all && u.Account == account })
+	for _, u := range quarantine {
+		if u.Account == account {
+			d.quarantine[u] = true
+		}
+	}
 }
 
 // expects tells whether a finding is only what the user's running rotation has brought about: two active keys, or its old key inactive.

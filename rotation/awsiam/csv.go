@@ -26,39 +26,40 @@ const (
 // keySlots is how many keys of a user the report has columns for.
 const keySlots = 2
 
-// parseReport reads a credential report, a row at a time. A field that is in none of the documented forms fails the report: guessing
-// would make an active key inactive or a used one unused.
-func parseReport(r io.Reader) ([]rotation.ReportRow, error) {
+// parseReport reads a credential report and calls each with a row at a time, so that no more than one is kept. A field that is in none of
+// the documented forms fails the report: guessing would make an active key inactive or a used one unused. The rows before it were told
+// then, and are to be forgotten. An error of each ends it, and is returned as it is.
+func parseReport(r io.Reader, each func(rotation.ReportRow) error) error {
 	in := csv.NewReader(r)
 	in.ReuseRecord = true
 	header, err := in.Read()
 	if err != nil {
-		return nil, fmt.Errorf("read the report's header: %w", err)
+		return fmt.Errorf("read the report's header: %w", err)
 	}
 	columns, err := findColumns(header)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var rows []rotation.ReportRow
-	for {
+	for rows := 0; ; rows++ {
 		fields, err := in.Read()
+		if errors.Is(err, io.EOF) && rows == 0 {
+			return errors.New("the report has no rows, not even root's")
+		}
 		if errors.Is(err, io.EOF) {
-			break
+			return nil
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read the report: %w", err)
+			return fmt.Errorf("read the report: %w", err)
 		}
 		row, err := columns.row(fields)
 		if err != nil {
 			line, _ := in.FieldPos(0)
-			return nil, fmt.Errorf("read the report's line %d: %w", line, err)
+			return fmt.Errorf("read the report's line %d: %w", line, err)
 		}
-		rows = append(rows, row)
+		if err := each(row); err != nil {
+			return err
+		}
 	}
-	if len(rows) == 0 {
-		return nil, errors.New("the report has no rows, not even root's")
-	}
-	return rows, nil
 }
 
 // columns is where a report has what is read of it.

@@ -27,7 +27,8 @@
 //
 // The pace is per call, and per attempt in sum. AWS publishes no rates; it counts requests per account. A call waits for its turn before
 // its time limit starts, so that a queue does not turn into timeouts. Retries have the SDK's backoff and do not wait again, but
-// each takes a turn from the calls that come after it. Accounts share no limiter, since AWS's limits are per account too.
+// each takes a turn from the calls that come after it. Accounts share no limiter, since AWS's limits are per account too. Where AWS
+// throttles, the pace is halved, and comes back with calls that go well.
 //
 // The credential report is read first and made only if AWS keeps none: it makes at most one in four hours, and answers the same bytes
 // until then. Its slots carry no key ids, and a key that AWS describes as neither active, dated nor used cannot be told

@@ -70,7 +70,7 @@ func checkReport(t *testing.T, text string, order uint64) {
 	t.Helper()
 	records, lines, err := split(text)
 	if err != nil || len(records) < 2 {
-		if rows, err := parseReport(strings.NewReader(text)); err == nil || rows != nil {
+		if rows, err := readReport(text); err == nil || rows != nil {
 			t.Fatalf("got %+v and error %v of a report without rows", rows, err)
 		}
 		return
@@ -89,7 +89,7 @@ func checkReport(t *testing.T, text string, order uint64) {
 func compareReport(t *testing.T, text string, records [][]string, lines []int) {
 	t.Helper()
 	want, problem := expectReport(records, lines)
-	got, err := parseReport(strings.NewReader(text))
+	got, err := readReport(text)
 	if problem != nil {
 		if err == nil || got != nil {
 			t.Fatalf("got %+v and error %v, want one about %q", got, err, problem)

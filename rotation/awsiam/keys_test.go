@@ -163,7 +163,10 @@ func TestUnknownIsNotEmpty(t *testing.T) {
 		return a.SetStatus(t.Context(), "ci-deploy", keyA, rotation.Inactive)
 	}
 	remove := func(a *awsiam.Account, t *testing.T) error { return a.DeleteKey(t.Context(), "ci-deploy", keyA) }
-	report := func(a *awsiam.Account, t *testing.T) error { _, err := a.Report(t.Context()); return err }
+	report := func(a *awsiam.Account, t *testing.T) error {
+		_, err := a.Report(t.Context(), func(rotation.ReportRow) error { return nil })
+		return err
+	}
 	maker := func(a *awsiam.Account, t *testing.T) error { _, err := a.Maker(t.Context(), keyA, march); return err }
 	for _, test := range []struct {
 		name string

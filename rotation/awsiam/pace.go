@@ -20,6 +20,7 @@ const (
 type pace struct {
 	turns    turns
 	retryer  aws.Retryer
+	tempo    *tempo // of the turns; nil: it does not change
 	detached bool
 }
 
@@ -30,7 +31,8 @@ type turns []*rate.Limiter
 type paces struct{ reads, writes, creates, lookups pace }
 
 func newPaces(readsPerSecond, writesPerSecond float64) paces {
-	readTurns := turns{rate.NewLimiter(rate.Limit(readsPerSecond), readBurst)}
+	reading := newTempo(readsPerSecond, readBurst)
+	readTurns := turns{reading.Limiter}
 	writeTurns := turns{rate.NewLimiter(rate.Limit(writesPerSecond), 1)}
 	lookupTurns := append(turns{rate.NewLimiter(lookupsPerSecond, 1)}, readTurns...)
 	standard := func(o *retry.StandardOptions) {
@@ -44,10 +46,10 @@ func newPaces(readsPerSecond, writesPerSecond float64) paces {
 		}
 	}
 	return paces{
-		reads:   pace{turns: readTurns, retryer: charged{retry.NewStandard(standard), readTurns}},
-		writes:  pace{turns: writeTurns, retryer: charged{retry.NewStandard(standard, ifThrottled), writeTurns}},
+		reads:   pace{turns: readTurns, retryer: charged{retry.NewStandard(standard), readTurns, reading}, tempo: reading},
+		writes:  pace{turns: writeTurns, retryer: charged{retry.NewStandard(standard, ifThrottled), writeTurns, nil}},
 		creates: pace{turns: writeTurns, retryer: aws.NopRetryer{}, detached: true},
-		lookups: pace{turns: lookupTurns, retryer: charged{retry.NewStandard(standard), lookupTurns}},
+		lookups: pace{turns: lookupTurns, retryer: charged{retry.NewStandard(standard), lookupTurns, nil}},
 	}
 }
 
@@ -55,11 +57,15 @@ func newPaces(readsPerSecond, writesPerSecond float64) paces {
 type charged struct {
 	aws.RetryerV2
 	turns turns
+	tempo *tempo
 }
 
 // GetRetryToken is called once before each retry.
 func (c charged) GetRetryToken(ctx context.Context, cause error) (release func(error) error, err error) {
 	release, err = c.RetryerV2.GetRetryToken(ctx, cause)
+	if throttled(cause) {
+		c.tempo.slower()
+	}
 	if err == nil {
 		for _, t := range c.turns {
 			t.Reserve()
@@ -90,9 +96,13 @@ func paced[Out any](ctx context.Context, p pace, op string, do func(context.Cont
 	}
 	defer cancel()
 	out, err := do(ctx)
+	if throttled(err) {
+		p.tempo.slower()
+	}
 	if err != nil {
 		return nil, failure(op, err)
 	}
+	p.tempo.faster()
 	return out, nil
 }
 

@@ -21,24 +21,43 @@ const (
 	reportLimit = 5 * time.Minute
 )
 
-// Report implements rotation.Reader. It waits up to five minutes for AWS to make a report; after that the error is of
+// Report implements rotation.Surveyor. It waits up to five minutes for AWS to make a report; after that the error is of
 // rotation.ClassThrottled, and the report will be found made later.
-func (a *Account) Report(ctx context.Context) (rotation.Report, error) {
+func (a *Account) Report(ctx context.Context, each func(rotation.ReportRow) error) (time.Time, error) {
 	op := "read the credential report of account " + a.String()
 	deadline := time.Now().Add(reportLimit)
 	for poll := firstPoll; ; poll = min(2*poll, longestPoll) {
 		report, err := a.tryReport(ctx, op)
-		if err == nil || !worthWaiting(err) {
-			return report, err
+		if err == nil {
+			return told(op, report, each)
+		}
+		if !worthWaiting(err) {
+			return time.Time{}, err
 		}
 		if time.Now().Add(poll).After(deadline) {
-			return rotation.Report{}, tooLate(err)
+			return time.Time{}, tooLate(err)
 		}
 		a.log.Debug("waiting for the credential report", "account", a.id, "wait", poll, "err", err)
 		if err := wait(ctx, poll); err != nil {
-			return rotation.Report{}, failure(op, err)
+			return time.Time{}, failure(op, err)
 		}
 	}
+}
+
+// told tells the rows of a report. The SDK has it whole, but AWS allows no more than 5,000 users in an account, and their rows are not kept.
+func told(op string, report *iam.GetCredentialReportOutput, each func(rotation.ReportRow) error) (time.Time, error) {
+	var stopped error // by each
+	err := parseReport(bytes.NewReader(report.Content), func(row rotation.ReportRow) error {
+		stopped = each(row)
+		return stopped
+	})
+	switch {
+	case stopped != nil:
+		return time.Time{}, stopped
+	case err != nil:
+		return time.Time{}, &rotation.CallError{Op: op, Class: rotation.ClassUnknown, Err: err}
+	}
+	return aws.ToTime(report.GeneratedTime).UTC(), nil
 }
 
 // tooLate is the error for a report that was waited for in vain, because of err.
@@ -55,7 +74,7 @@ func tooLate(err error) error {
 
 // tryReport reads the report that AWS keeps. If there is none it has one made, and reads it if it is complete at once; otherwise the
 // error is worth waiting.
-func (a *Account) tryReport(ctx context.Context, op string) (rotation.Report, error) {
+func (a *Account) tryReport(ctx context.Context, op string) (*iam.GetCredentialReportOutput, error) {
 	report, err := a.storedReport(ctx, op)
 	if code := codeOf(err); code != codeReportNotPresent && code != codeReportExpired {
 		return report, err
@@ -63,11 +82,11 @@ func (a *Account) tryReport(ctx context.Context, op string) (rotation.Report, er
 	made, err := send(ctx, a.reads, op, a.iam.GenerateCredentialReport, &iam.GenerateCredentialReportInput{})
 	switch {
 	case err != nil:
-		return rotation.Report{}, err
+		return nil, err
 	case made.State == types.ReportStateTypeComplete:
 		return a.storedReport(ctx, op)
 	}
-	return rotation.Report{}, &rotation.CallError{
+	return nil, &rotation.CallError{
 		Op: op, Class: rotation.ClassThrottled, Code: codeReportInProgress, Err: fmt.Errorf("AWS is making it: state %q", made.State),
 	}
 }
@@ -82,19 +101,15 @@ func worthWaiting(err error) bool {
 }
 
 // storedReport reads the report that AWS keeps.
-func (a *Account) storedReport(ctx context.Context, op string) (rotation.Report, error) {
+func (a *Account) storedReport(ctx context.Context, op string) (*iam.GetCredentialReportOutput, error) {
 	out, err := send(ctx, a.reads, op, a.iam.GetCredentialReport, &iam.GetCredentialReportInput{})
 	if err != nil {
-		return rotation.Report{}, err
+		return nil, err
 	}
 	if out.GeneratedTime == nil || out.ReportFormat != types.ReportFormatTypeTextCsv {
-		return rotation.Report{}, lost(op, "the answer has no time or is not text/csv")
+		return nil, lost(op, "the answer has no time or is not text/csv")
 	}
-	rows, err := parseReport(bytes.NewReader(out.Content))
-	if err != nil {
-		return rotation.Report{}, &rotation.CallError{Op: op, Class: rotation.ClassUnknown, Err: err}
-	}
-	return rotation.Report{Made: aws.ToTime(out.GeneratedTime).UTC(), Rows: rows}, nil
+	return out, nil
 }
 
 func wait(ctx context.Context, d time.Duration) error {

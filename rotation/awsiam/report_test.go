@@ -17,6 +17,20 @@ const (
 	generate = "GenerateCredentialReport"
 )
 
+// reported is a report as it was told.
+type reported struct {
+	Made time.Time
+	Rows []rotation.ReportRow
+}
+
+func report(ctx context.Context, w world) (r reported, err error) {
+	r.Made, err = w.account.Report(ctx, func(row rotation.ReportRow) error {
+		r.Rows = append(r.Rows, row)
+		return nil
+	})
+	return r, err
+}
+
 func TestReport(t *testing.T) {
 	inWorld(t, iamsim.Config{}, func(w world) {
 		w.acme.SetRootKey(march, april)
@@ -25,11 +39,11 @@ func TestReport(t *testing.T) {
 		w.acme.AddKey("ci-deploy", iamsim.Key{ID: keyB, Created: april, Inactive: true})
 		w.acme.AddUser(iamsim.User{Name: "person", Created: march, PasswordEnabled: true})
 		asked := time.Now().UTC()
-		got, err := w.account.Report(w.Context())
+		got, err := report(w.Context(), w)
 		if err != nil {
 			w.Fatal(err)
 		}
-		want := rotation.Report{Made: asked, Rows: []rotation.ReportRow{
+		want := reported{Made: asked, Rows: []rotation.ReportRow{
 			{User: "<root_account>", Root: true, Keys: []rotation.ReportKey{{
 				Active: true, Rotated: march,
 				LastUse: rotation.LastUse{State: rotation.Used, At: april, Service: "s3", Region: "us-east-1"},
@@ -96,7 +110,7 @@ func TestReport_Waits(t *testing.T) {
 					test.fail(w.sim)
 				}
 				start := time.Now()
-				if _, err := w.account.Report(w.Context()); err != nil {
+				if _, err := report(w.Context(), w); err != nil {
 					w.Fatal(err)
 				}
 				if got := time.Since(start); got != test.took && test.took >= 0 {
@@ -112,14 +126,14 @@ func TestReport_Waits(t *testing.T) {
 
 func TestReport_ReadsTheOneThatIsThere(t *testing.T) {
 	inWorld(t, iamsim.Config{}, func(w world) {
-		first, err := w.account.Report(w.Context())
+		first, err := report(w.Context(), w)
 		if err != nil {
 			w.Fatal(err)
 		}
 		time.Sleep(time.Hour) // of the bubble
 		w.acme.AddUser(iamsim.User{Name: "new"})
 		before := len(w.ops())
-		second, err := w.account.Report(w.Context())
+		second, err := report(w.Context(), w)
 		if err != nil {
 			w.Fatal(err)
 		}
@@ -130,7 +144,7 @@ func TestReport_ReadsTheOneThatIsThere(t *testing.T) {
 			w.Errorf("got calls %v, want %v", got, want)
 		}
 		time.Sleep(4 * time.Hour)
-		if third, err := w.account.Report(w.Context()); err != nil || len(third.Rows) != 2 {
+		if third, err := report(w.Context(), w); err != nil || len(third.Rows) != 2 {
 			w.Errorf("got %+v, %v, want a new report", third, err)
 		}
 	})
@@ -157,7 +171,7 @@ func TestReport_Fails(t *testing.T) {
 				test.fault.Times = -1
 				w.sim.Fail(test.op, test.fault)
 				start := time.Now()
-				_, err := w.account.Report(w.Context())
+				_, err := report(w.Context(), w)
 				call := callError(w.T, err, test.class)
 				if call.Code != test.code || call.Op != "read the credential report of account acme (111122223333)" {
 					w.Errorf("got %+v, want code %q", call, test.code)
@@ -175,7 +189,7 @@ func TestReport_Cancelled(t *testing.T) {
 		ctx, cancel := context.WithTimeout(w.Context(), 20*time.Second)
 		defer cancel()
 		start := time.Now()
-		_, err := w.account.Report(ctx)
+		_, err := report(ctx, w)
 		callError(w.T, err, rotation.ClassUnknown)
 		if took := time.Since(start); took != 20*time.Second {
 			w.Errorf("took %s, want 20s", took)

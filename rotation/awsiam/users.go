@@ -33,9 +33,21 @@ func (a *Account) Users(ctx context.Context) ([]rotation.User, error) {
 
 // detailedUsers lists the users with their tags.
 func (a *Account) detailedUsers(ctx context.Context) ([]rotation.User, error) {
-	op := "list the users of account " + a.String()
 	var users []rotation.User
-	err := pages(op, func(marker *string) (bool, *string, error) {
+	err := a.Details(ctx, func(u rotation.User) error {
+		users = append(users, u)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return users, nil
+}
+
+// Details implements rotation.Surveyor, keeping no more than a page.
+func (a *Account) Details(ctx context.Context, each func(rotation.User) error) error {
+	op := "list the users of account " + a.String()
+	return pages(op, func(marker *string) (bool, *string, error) {
 		out, err := send(ctx, a.reads, op, a.iam.GetAccountAuthorizationDetails, &iam.GetAccountAuthorizationDetailsInput{
 			Filter: []types.EntityType{types.EntityTypeUser}, MaxItems: aws.Int32(detailPage), Marker: marker,
 		})
@@ -50,15 +62,13 @@ func (a *Account) detailedUsers(ctx context.Context) ([]rotation.User, error) {
 			if err != nil {
 				return false, nil, err
 			}
-			u.Quarantine = quarantine(d.AttachedManagedPolicies)
-			users = append(users, u)
+			u.Quarantine, u.Groups = quarantine(d.AttachedManagedPolicies), append([]string(nil), d.GroupList...)
+			if err := each(u); err != nil {
+				return false, nil, err
+			}
 		}
 		return out.IsTruncated, out.Marker, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return users, nil
 }
 
 // quarantinePolicy is how the names of the policies begin that AWS attaches to a user whose key it has found in public
@@ -76,9 +86,29 @@ func quarantine(policies []types.AttachedPolicy) string {
 
 // listedUsers lists the users, then asks for the tags of each. A user deleted in between is left out.
 func (a *Account) listedUsers(ctx context.Context) ([]rotation.User, error) {
-	op := "list the users of account " + a.String()
 	var users []rotation.User
-	err := pages(op, func(marker *string) (bool, *string, error) {
+	err := a.Names(ctx, func(u rotation.User) error {
+		tags, err := a.tags(ctx, u.Ref.Name)
+		if rotation.ClassOf(err) == rotation.ClassGone && err != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		u.Tags = tags
+		users = append(users, u)
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return users, nil
+}
+
+// Names implements rotation.Surveyor, keeping no more than a page. AWS lists users without their tags.
+func (a *Account) Names(ctx context.Context, each func(rotation.User) error) error {
+	op := "list the users of account " + a.String()
+	return pages(op, func(marker *string) (bool, *string, error) {
 		out, err := send(ctx, a.reads, op, a.iam.ListUsers, &iam.ListUsersInput{MaxItems: aws.Int32(listPage), Marker: marker})
 		if err != nil {
 			return false, nil, err
@@ -88,22 +118,15 @@ func (a *Account) listedUsers(ctx context.Context) ([]rotation.User, error) {
 		}
 		for _, listed := range out.Users {
 			u, err := a.user(op, &listed)
+			if err == nil {
+				err = each(u)
+			}
 			if err != nil {
 				return false, nil, err
 			}
-			if u.Tags, err = a.tags(ctx, u.Ref.Name); rotation.ClassOf(err) == rotation.ClassGone {
-				continue
-			} else if err != nil {
-				return false, nil, err
-			}
-			users = append(users, u)
 		}
 		return out.IsTruncated, out.Marker, nil
 	})
-	if err != nil {
-		return nil, err
-	}
-	return users, nil
 }
 
 // tags reads the tags of one user.

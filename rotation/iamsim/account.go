@@ -30,10 +30,10 @@ type Account struct {
 	root    *Key
 	report  *report
 
-	organization *Organization // nil: in none
-	standing     string        // state in the organization; empty: active
-	events       []*event      // oldest first
-	lookups      map[string][]time.Time
+	organization *Organization          // nil: in none
+	standing     string                 // state in the organization; empty: active
+	events       []*event               // oldest first
+	paced        map[string][]time.Time // latest calls, by what has a limit of its own
 	secrets      map[string]*secret
 	parameters   map[string]*parameter
 }

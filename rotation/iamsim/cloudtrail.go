@@ -209,7 +209,7 @@ func (in *lookupEventsInput) check() (lookupAttribute, error) {
 
 // lookupEvents answers the management events of one region, newest first.
 func lookupEvents(rq *request) (any, error) {
-	if rq.sim.hurried(rq.account, rq.caller.region) {
+	if rq.sim.hurried(rq.account, rq.caller.region, rq.sim.cfg.LookupsPerSecond) {
 		return nil, namedError("Throttling")
 	}
 	in, err := decode[lookupEventsInput](rq)
@@ -291,22 +291,22 @@ func (rq *request) eventPosition(token string, attribute lookupAttribute) (p pla
 	return p, strings.HasSuffix(text, " "+attribute.AttributeKey+"="+attribute.AttributeValue)
 }
 
-// hurried reports whether an account has looked up as often in the last second
-// as CloudTrail allows, and counts the call if not. The pace is the client's own,
-// so the clock is the one of its signatures. The lock is held.
-func (s *Sim) hurried(a *Account, region string) bool {
-	if s.cfg.LookupsPerSecond <= 0 {
+// hurried reports whether an account has called as often in the last second as
+// it may, and counts the call if not. The pace is the client's own, so the clock
+// is the one of its signatures. The lock is held.
+func (s *Sim) hurried(a *Account, what string, perSecond int) bool {
+	if perSecond <= 0 {
 		return false
 	}
 	now := s.cfg.SignNow()
-	recent := slices.DeleteFunc(a.lookups[region], func(at time.Time) bool { return now.Sub(at) >= time.Second })
-	if a.lookups == nil {
-		a.lookups = map[string][]time.Time{}
+	recent := slices.DeleteFunc(a.paced[what], func(at time.Time) bool { return now.Sub(at) >= time.Second })
+	if a.paced == nil {
+		a.paced = map[string][]time.Time{}
 	}
-	if len(recent) >= s.cfg.LookupsPerSecond {
-		a.lookups[region] = recent
+	if len(recent) >= perSecond {
+		a.paced[what] = recent
 		return true
 	}
-	a.lookups[region] = append(recent, now)
+	a.paced[what] = append(recent, now)
 	return false
 }

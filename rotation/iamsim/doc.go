@@ -64,8 +64,8 @@
 //     account; a refusal is injected with a Fault whose Code is "AccessDenied".
 //     Role trust checks the ExternalId alone, session policies and tags are ignored.
 //   - Rate limits, unless injected; regional endpoints (any non-empty region is
-//     accepted); partitions other than "aws". LookupEvents alone has its limit, if
-//     asked for (LookupsPerSecond).
+//     accepted); partitions other than "aws". LookupEvents and IAM have a limit, if
+//     asked for (LookupsPerSecond, CallsPerSecond).
 //   - Consistency of reads: lists show a change at once. Only the usability of a
 //     key for signing can lag (VisibleAfter, RefusedAfter), last-used data
 //     (LastUsedLag) and events (EventLag).

@@ -208,8 +208,13 @@ func (x *exchange) run(rq *request) reply {
 	}
 	x.sim.mu.Lock()
 	rq.now = x.sim.now()
-	result, err := operate(rq)
-	rq.trace(err)
+	var result any
+	if rq.api == iamAPI && x.sim.hurried(rq.account, "", x.sim.cfg.CallsPerSecond) {
+		err = namedError("Throttling") // and not on the trail
+	} else {
+		result, err = operate(rq)
+		rq.trace(err)
+	}
 	x.sim.mu.Unlock()
 	if err != nil {
 		return x.failure(err)

@@ -39,6 +39,9 @@ type Config struct {
 	// LookupsPerSecond is how often an account may call LookupEvents in a region
 	// before it is throttled, by SignNow. Zero: as often as it likes; AWS: 2.
 	LookupsPerSecond int
+	// CallsPerSecond is how often an account may call IAM before it is throttled, by
+	// SignNow. Zero: as often as it likes; AWS does not say.
+	CallsPerSecond int
 	// PageSize caps every page below what the client asked for, which AWS is
 	// free to do. Zero: as AWS, for IAM 100 unless MaxItems says otherwise.
 	PageSize int

@@ -43,6 +43,8 @@ var iamMethods = map[string][]string{
 	"LastUse":   {"GetAccessKeyLastUsed"},
 	"UserOf":    {"GetAccessKeyLastUsed"},
 	"Report":    {"GenerateCredentialReport", "GetCredentialReport"},
+	"Details":   {"GetAccountAuthorizationDetails"},
+	"Names":     {"ListUsers"},
 	"Maker":     {"LookupEvents", "GetCallerIdentity"},
 	"CreateKey": {"CreateAccessKey"},
 	"SetStatus": {"UpdateAccessKey"},

@@ -425,7 +425,7 @@ func playFewRights(p *play) {
 		return &plight{aws: iamsim.Fault{Code: "AccessDenied"}, refused: true}
 	}
 	p.startsAs("the bot starts with few rights")
-	p.scene("the owner asks by the form", func() { p.asks(olivia, ciDeploy, rotation.Replace) })
+	p.scene("the owner asks by the form of a bot with few rights", func() { p.asks(olivia, ciDeploy, rotation.Replace) })
 	p.scene("the owner withdraws", func() { p.decide(olivia, "cancel", ciDeploy, rotation.Cancelled) })
 }
 

@@ -379,7 +379,12 @@ func TestStory_TheDigestNamesAnAccountThatCannotBeRead(t *testing.T) {
 	s.see(dave, "on-call", "week", "need attention")
 	s.w.aws.Fail("GetCredentialReport", iamsim.Fault{Code: "AccessDenied", Times: -1})
 	s.w.skip(7 * day)
-	s.see(dave, "on-call", "acme-production", "AWS did not permit it")
+	s.see(dave, "on-call", "acme-production", "Not seen", "iam:GetCredentialReport")
+	for _, action := range []string{"GetAccountAuthorizationDetails", "ListUsers"} {
+		s.w.aws.Fail(action, iamsim.Fault{Code: "AccessDenied", Times: -1})
+	}
+	s.w.skip(7 * day)
+	s.see(dave, "on-call", "acme-production", "AWS did not permit it", "Nothing is known")
 }
 
 func TestStory_WarningsComeOnce(t *testing.T) {

@@ -32,6 +32,12 @@ func (b *Bot) click(ctx context.Context, who caller, l letter, c clicked) error 
 	if c.Action == actionStart {
 		return b.start(ctx, who, actor, c.Value)
 	}
+	if c.Action == actionFinding {
+		return b.clickFinding(ctx, who, actor, l.Trigger, c.Value)
+	}
+	if mine, err := b.clickExemption(ctx, who, actor, l, c); mine {
+		return err
+	}
 	on, ref, err := parseAction(c.Action, c.Value)
 	if err != nil {
 		return b.cfg.Engine.Refuse(ctx, who.member, c.Action, err)

@@ -29,7 +29,7 @@ func (b *Bot) command(ctx context.Context, who caller, l letter) {
 	case err != nil:
 		b.turnAway(ctx, who, strings.TrimSpace(l.Command+" "+said.kept()), err)
 	case said.ok:
-		said.row.do(b, ctx, errand{who: who, actor: actor, args: said.args})
+		said.row.do(b, ctx, errand{who: who, actor: actor, args: said.args, trigger: l.Trigger})
 	default:
 		b.reply(ctx, who, notUnderstood(said))
 	}
@@ -73,8 +73,13 @@ func (b *Bot) fill(ctx context.Context, viewID string, v slack.ModalViewRequest)
 
 // title names what a submitted form is about, and tells whether it is one of ours.
 func (l letter) title() (string, bool) {
-	if l.Callback == keysCallback {
+	switch l.Callback {
+	case keysCallback:
 		return keysTitle, true
+	case exemptCallback:
+		return exemptTitle, true
+	case exemptDenyCallback:
+		return exemptDenyTitle, true
 	}
 	on, ok := l.reasonFor()
 	return reasonTitle(on), ok
@@ -114,6 +119,9 @@ func (b *Bot) outcome(ctx context.Context, who caller, l letter) (v slack.ModalV
 		title, _ := l.title()
 		v = modal(title, refusalText(b.view, b.logged("submit", err)))
 	})
+	if v, mine := b.exemptionOutcome(ctx, who, l); mine {
+		return v
+	}
 	if on, ok := l.reasonFor(); ok {
 		reason, _ := parseReasonModal(on, l.state())
 		return b.reasonedView(ctx, who, on, l.Metadata, reason)

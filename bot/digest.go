@@ -24,7 +24,7 @@ func digestMessage(v view, s rotation.Survey, running []rotation.Rotation, week 
 	head.say(unseenLines(s))
 	tail.say(runningLines(v, running))
 	tail.say(overruledLines(v, s.Overruled))
-	tail.say(exemptLines(v, exempt))
+	tail.say(exemptLines(v, exempt, s.At))
 	if len(s.Accounts) > 0 {
 		tail.note("The accounts were read on " + when(s.At) + ".")
 	}
@@ -37,7 +37,8 @@ func digestMessage(v view, s rotation.Survey, running []rotation.Rotation, week 
 type keyFindings struct {
 	rotation.Finding
 	breaches []rotation.Breach
-	first    bool // the user's first row
+	accepted rotation.Exemption // of some of the findings, if not of all
+	first    bool               // the user's first row
 	blocker  rotation.KeyID
 }
 
@@ -57,6 +58,7 @@ func byKey(findings []rotation.Finding) []keyFindings {
 		key := id{f.User, f.Key.ID}
 		if i, ok := index[key]; ok {
 			rows[i].breaches = append(rows[i].breaches, f.Breach)
+			rows[i].accept(f.Exempt)
 			continue
 		}
 		index[key] = len(rows)
@@ -67,6 +69,16 @@ func byKey(findings []rotation.Finding) []keyFindings {
 		rows[i].blocker = leftovers[rows[i].User]
 	}
 	return rows
+}
+
+// accept notes whether a further finding of the key is accepted. A key of which one is not is listed with all of them.
+func (k *keyFindings) accept(x rotation.Exemption) {
+	switch {
+	case k.Exempt.Reason != "" && x.Reason == "":
+		k.accepted, k.Exempt = k.Exempt, rotation.Exemption{}
+	case k.Exempt.Reason == "" && x.Reason != "":
+		k.accepted = x
+	}
 }
 
 // setApart sets apart the keys whose findings are accepted for now.
@@ -155,16 +167,34 @@ func runningLines(v view, running []rotation.Rotation) string {
 	return bulleted("Rotations under way", ls)
 }
 
-func exemptLines(v view, exempt []keyFindings) string {
-	var ls []string
+// nearEnd is how long before its end an exemption is listed first.
+const nearEnd = 7 * 24 * time.Hour
+
+// exemptLines lists what is accepted: until when, by whom and why; what ends soon comes first.
+func exemptLines(v view, exempt []keyFindings, at time.Time) string {
+	var soon, ls []string
 	for _, k := range exempt {
 		who := v.user(k.User) + ", " + short(k.Key.ID)
 		if k.Breach == rotation.RootKey {
 			who = "The root user of " + v.accountInFull(k.User.Account)
 		}
-		ls = append(ls, who+": exempt until "+when(k.Exempt.Until)+". "+reasonGiven(clip(k.Exempt.Reason, 100)))
+		line := who + ": " + acceptedUntil(k.Exempt)
+		if k.Exempt.Until.Sub(at) <= nearEnd {
+			soon = append(soon, "*Ends soon.* "+line)
+		} else {
+			ls = append(ls, line)
+		}
 	}
-	return bulleted("Exempt for now", ls)
+	return bulleted("Exempt for now", append(soon, ls...))
+}
+
+// acceptedUntil tells until when, by whom and why findings are accepted.
+func acceptedUntil(x rotation.Exemption) string {
+	by := ""
+	if len(x.By) > 0 {
+		by = ", accepted by " + allOf(each(x.By, mention))
+	}
+	return "exempt until " + when(x.Until) + by + ". " + reasonGiven(clip(x.Reason, 100))
 }
 
 // dueRows has a section for each key as far as blocks and characters allow, and counts the others.
@@ -214,7 +244,14 @@ func dueWords(v view, k keyFindings) string {
 	for _, b := range k.breaches {
 		what = append(what, sentence(v.breach(b, k.Key)))
 	}
-	return v.user(k.User) + ", key " + short(k.Key.ID) + "\n" + strings.Join(what, " ") + "\n" + v.whatNext(k)
+	lines := []string{v.user(k.User) + ", key " + short(k.Key.ID), strings.Join(what, " ")}
+	if k.accepted.Reason != "" {
+		lines = append(lines, "Some of that is "+acceptedUntil(k.accepted))
+	}
+	if k.Snooze.By != "" {
+		lines = append(lines, "Snoozed until "+when(k.Snooze.Until)+" by "+mention(k.Snooze.By)+".")
+	}
+	return strings.Join(append(lines, v.whatNext(k)), "\n")
 }
 
 func rootUse(k rotation.Key) string {

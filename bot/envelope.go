@@ -224,6 +224,7 @@ type interaction struct {
 		State    struct {
 			Values map[string]map[string]struct {
 				Value  string `json:"value"`
+				Date   string `json:"selected_date"`
 				Option struct {
 					Value string `json:"value"`
 				} `json:"selected_option"`
@@ -273,9 +274,9 @@ func (p interaction) submission(l letter) (letter, error) {
 	if _, ok := l.title(); !ok {
 		return letter{}, unreadable("it is of a form that is none of ours")
 	}
-	for _, input := range []string{inputKey, inputWhat, inputReason} {
+	for _, input := range []string{inputKey, inputWhat, inputUntil, inputReason} {
 		given := p.View.State.Values[input][input]
-		if value := cmp.Or(given.Option.Value, given.Value); value != "" {
+		if value := cmp.Or(given.Option.Value, given.Date, given.Value); value != "" {
 			if l.Inputs == nil {
 				l.Inputs = map[string]string{}
 			}

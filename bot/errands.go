@@ -56,7 +56,12 @@ func (b *Bot) tellHistory(ctx context.Context, e errand) {
 		b.refuse(ctx, e.who, err)
 		return
 	}
-	b.reply(ctx, e.who, historyMessage(b.view, "You have no rotation that has ended.", found))
+	past, err := b.pastOf(ctx, e, func(rotation.UserRef) bool { return true }, false)
+	if err != nil {
+		b.refuse(ctx, e.who, err)
+		return
+	}
+	b.reply(ctx, e.who, historyMessage(b.view, "You have no rotation that has ended.", found, past))
 }
 
 // tellHistoryOf shows those who decide, and on-call, all of a user's rotations, and anybody else those that they have to do with.
@@ -72,7 +77,12 @@ func (b *Bot) tellHistoryOf(ctx context.Context, e errand) {
 		none = "No rotation of " + b.view.user(u) + " has ended of which you were the owner or which you asked for. Of others' rotations, those who may approve and on-call are told."
 		found = slices.DeleteFunc(found, func(r rotation.Rotation) bool { return r.Owner != e.who.member && r.Requester != e.who.member })
 	}
-	b.reply(ctx, e.who, historyMessage(b.view, none, found))
+	past, err := b.pastOf(ctx, e, func(of rotation.UserRef) bool { return sameUser(of, u) }, responders.refuses(e.actor) == nil)
+	if err != nil {
+		b.refuse(ctx, e.who, err)
+		return
+	}
+	b.reply(ctx, e.who, historyMessage(b.view, none, found, past))
 }
 
 // mine finds the one running rotation that an errand is about: the person's own, and of a named user if the errand names one. Otherwise it

@@ -19,6 +19,7 @@ type home struct {
 	ended   []rotation.Progress // of the member, whose latest rotation has ended
 	held    []rotation.Holding  // the IAM users they own
 	heldErr error               // why those could not be looked up
+	asked   []askedExemption    // of all users
 	link    func(rotation.Post) string
 }
 
@@ -53,14 +54,10 @@ func homeRefused(why string) slack.HomeTabViewRequest {
 
 // waiting lists what waits for a click of the member, the oldest first, each with a way to its card: the evidence is there.
 func waiting(d *draft, v view, h home) {
-	type item struct {
-		line string
-		r    rotation.Rotation
-	}
-	var items []item
+	items := exemptionsToDecide(v, h)
 	for _, p := range h.running {
 		if line := owes(v, h, p); line != "" {
-			items = append(items, item{line, *p.Rotation})
+			items = append(items, item{line, p.Rotation.Since})
 		}
 	}
 	if len(items) == 0 {
@@ -68,7 +65,7 @@ func waiting(d *draft, v view, h home) {
 		return
 	}
 	d.header("Waiting for you: " + strconv.Itoa(len(items)))
-	slices.SortStableFunc(items, func(a, b item) int { return a.r.Since.Compare(b.r.Since) })
+	slices.SortStableFunc(items, func(a, b item) int { return a.since.Compare(b.since) })
 	for i, it := range items {
 		if i == maxWaiting {
 			d.say("And " + count(len(items)-i, "other") + ".")

@@ -122,6 +122,12 @@ func (b *Bot) concerned(ctx context.Context, ids []string) []rotation.MemberID {
 		if err == nil && p.Rotation != nil {
 			members = append(members, p.Rotation.Owner, p.Rotation.Requester)
 		}
+		for _, x := range p.Exemptions {
+			members = append(members, x.Owner, x.Requester)
+		}
+		for _, s := range p.Snoozes {
+			members = append(members, s.Owner)
+		}
 	}
 	slices.Sort(members)
 	return slices.Compact(members)
@@ -164,8 +170,10 @@ func (b *Bot) homeOf(ctx context.Context, m rotation.MemberID, maxAge time.Durat
 		return slack.HomeTabViewRequest{}, err
 	}
 	h := home{actor: actor, link: b.permalink}
+	accepted := map[string]rotation.Progress{}
 	err = b.cfg.Engine.Each(ctx, func(p rotation.Progress) error {
 		_, runs := p.Running()
+		h.note(p, accepted)
 		switch {
 		case runs:
 			h.running = append(h.running, p)
@@ -178,6 +186,7 @@ func (b *Bot) homeOf(ctx context.Context, m rotation.MemberID, maxAge time.Durat
 		return slack.HomeTabViewRequest{}, err
 	}
 	h.held, h.heldErr = b.heldBy(ctx, m, maxAge)
+	h.bring(accepted, b.now())
 	return homeView(b.cfg.Outbox.today(), h), nil
 }
 

@@ -99,9 +99,9 @@ func (b *Bot) receive(ctx context.Context, d delivery) {
 	case l.Kind == "" || l.Kind == kindEvent && b.events[l.Event] == nil:
 		b.counts.add("envelope_ignored")
 		b.ack(d, nil)
-	case len(l.problems()) > 0:
+	case len(b.problems(l)) > 0:
 		b.counts.add("envelope_ignored")
-		b.ack(d, slack.NewErrorsViewSubmissionResponse(l.problems()))
+		b.ack(d, slack.NewErrorsViewSubmissionResponse(b.problems(l)))
 	default:
 		b.admit(ctx, d, l, body)
 	}

@@ -75,9 +75,7 @@ func heldLines(v view, h rotation.Holding) string {
 	if h.Running != nil {
 		lines = append(lines, "A rotation is under way. "+standing(*h.Running)+" Next: "+v.next(*h.Running)+".")
 	}
-	if h.Exempt.Reason != "" && (v.now.IsZero() || h.Exempt.Holds(v.now)) {
-		lines = append(lines, "Exempt until "+when(h.Exempt.Until)+". "+reasonGiven(h.Exempt.Reason))
-	}
+	lines = append(lines, acceptedLines(v, h, "")...)
 	return strings.Join(lines, "\n")
 }
 
@@ -91,18 +89,30 @@ func keyLine(v view, k rotation.Key) string {
 }
 
 // historyMessage lists ended rotations with their decisions.
-func historyMessage(v view, none string, rs []rotation.Rotation) message {
-	if len(rs) == 0 {
+func historyMessage(v view, none string, rs []rotation.Rotation, past []rotation.Past) message {
+	accepted := pastLines(v, past)
+	if len(rs)+len(accepted) == 0 {
 		return plain(none)
 	}
 	var d draft
-	d.header("Rotations that have ended")
+	if len(accepted) == 0 {
+		d.header("Rotations that have ended")
+	} else {
+		d.header("What has ended")
+	}
 	for i, r := range rs {
 		if i == maxListed {
 			d.say("And " + count(len(rs)-i, "earlier one") + ".")
 			break
 		}
 		d.say(historyLines(v, r))
+	}
+	for i, line := range accepted {
+		if i == maxListed {
+			d.say("And " + count(len(accepted)-i, "earlier exemption or snooze") + ".")
+			break
+		}
+		d.say(line)
 	}
 	d.note("The latest come first. The audit trail has all that is not shown here.")
 	return d.message()

@@ -168,10 +168,7 @@ func holdingNotes(v view, h rotation.Holding) []string {
 	case inactive >= 0:
 		notes = append(notes, short(h.Keys[inactive].ID)+" is inactive, so it can only be retired.")
 	}
-	if h.Exempt.Reason != "" && (v.now.IsZero() || h.Exempt.Holds(v.now)) {
-		notes = append(notes, "Exempt until "+when(h.Exempt.Until)+". "+reasonGiven(h.Exempt.Reason))
-	}
-	return notes
+	return append(notes, acceptedLines(v, h, "")...)
 }
 
 // aged is a key's age between two marks, if the time of rendering is known.

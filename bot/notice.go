@@ -37,6 +37,6 @@ func warningMessage(v view, n rotation.Notice, user rotation.UserRef) message {
 	}
 	d.note("An approver is asked first. Then you get a new key here, and the old one keeps working until you have moved your applications. " +
 		"If nobody needs the key, type `/rotate-key` and choose “Retire it”.")
-	d.buttons([]slack.BlockElement{startButton(user)})
+	d.buttons([]slack.BlockElement{startButton(user), findingMenu(user, n.Key)})
 	return d.message()
 }

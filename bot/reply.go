@@ -99,6 +99,9 @@ func (v view) refused(e *rotation.Refusal) string {
 	if e.Code == rotation.Blocked {
 		return v.blocked(e)
 	}
+	if answer, ok := exemptionRefusals[e.Code]; ok && e.Exemption != nil {
+		return answer(v, e)
+	}
 	answer, ok := refusals[e.Code]
 	if !ok {
 		return "This was refused (" + esc(string(e.Code)) + "). Ask the operator: the log has the details."
@@ -231,6 +234,27 @@ var refusals = map[rotation.Code]func(view, *rotation.Refusal) string{
 	},
 	rotation.GroupUnread: func(view, *rotation.Refusal) string {
 		return "Slack did not tell who is in the group of the approvers, so nobody is taken for one, and nothing was done. Try again in some minutes. If it happens again, the operator must check the group and the app's scope usergroups:read."
+	},
+	rotation.ExemptionAsked:   exemptionRefusals[rotation.ExemptionAsked],
+	rotation.ExemptionMoved:   exemptionRefusals[rotation.ExemptionMoved],
+	rotation.ExemptionRenewed: exemptionRefusals[rotation.ExemptionRenewed],
+	rotation.ExemptionsFull: func(v view, e *rotation.Refusal) string {
+		return v.user(e.User) + " has as many exemptions as Keyturner keeps. End one first: `/rotate-key list` shows them, and `/rotate-key unexempt` ends one."
+	},
+	rotation.NoExemption: func(_ view, e *rotation.Refusal) string {
+		return "No exemption of " + short(e.Key) + " holds or waits for a decision, so there is nothing to end. One that stands in Keyturner's configuration is the operator's to end."
+	},
+	rotation.NoSuchTime: func(_ view, e *rotation.Refusal) string {
+		return "An exemption needs a reason and a last day, which is not over and at most a year from now. Nothing was asked: type `/rotate-key exempt` with the key's id again."
+	},
+	rotation.NeverAccepted: func(v view, e *rotation.Refusal) string {
+		return short(e.Key) + " of " + v.user(e.User) + " is exposed or reported as leaked, and nobody accepts or silences that. If it is this key, type `/rotate-key leaked " + esc(string(e.Key)) + "`."
+	},
+	rotation.SnoozedNow: func(v view, e *rotation.Refusal) string {
+		return "The warnings about " + short(e.Key) + " of " + v.user(e.User) + " are snoozed until " + when(e.Again) + " already."
+	},
+	rotation.SnoozedOften: func(v view, e *rotation.Refusal) string {
+		return "The warnings about " + short(e.Key) + " of " + v.user(e.User) + " have been snoozed twice, which is the most. Start the rotation of the key, or ask the approvers: type `/rotate-key exempt " + esc(string(e.Key)) + "`."
 	},
 	rotation.NotInvolved: func(v view, e *rotation.Refusal) string {
 		return "Only the owner of " + v.user(e.User) + ", its approvers and on-call are told who decides about it. Ask one of them."

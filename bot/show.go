@@ -78,6 +78,7 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 			add(r, "alarm", b.cfg.OnCall, exposedMessage(b.view, r))
 		}
 	}
+	ws = append(ws, b.wantsAccepted(p)...)
 	for _, n := range p.Notices {
 		if n.Sent.IsZero() && n.Failed == "" {
 			ws = append(ws, wanted{noticeName(n), b.place(n.Owner), warningMessage(b.cfg.Outbox.today(), n, p.User), true})
@@ -518,7 +519,8 @@ func (b *Bot) repair(ctx context.Context, ref rotation.Ref, channel, ts, which s
 		}
 	default:
 		_, err := b.note(ctx, ref.UserDoc(), func(p *rotation.Progress) {
-			if _, ours := p.Find(ref.ID); !ours || p.Posts[name].Known() {
+			_, ours := p.Find(ref.ID)
+			if _, exemption := p.FindExemption(ref.ID); !ours && !exemption || p.Posts[name].Known() {
 				return
 			}
 			if p.Posts == nil {
@@ -535,4 +537,4 @@ func (b *Bot) repair(ctx context.Context, ref rotation.Ref, channel, ts, which s
 }
 
 // markPattern is what mark writes into buttons.
-var markPattern = regexp.MustCompile(`^(owner|group|alarm|disowned|(ask|receipt|open|offer|leak|cut)[0-9]{1,6})$`)
+var markPattern = regexp.MustCompile(`^(owner|group|alarm|disowned|exempt|exempted|exemptedasker|(ask|receipt|open|offer|leak|cut)[0-9]{1,6})$`)

@@ -26,6 +26,8 @@ type errand struct {
 	who   caller
 	actor rotation.Actor
 	args  []string // as many as the row takes, in the form that their kind keeps
+	// trigger opens a modal, for three seconds; empty when it is worked again.
+	trigger string
 }
 
 // audience is who may type a command.
@@ -67,6 +69,11 @@ func vocabulary() []phrase {
 		{"unlink", user, approvers, "take that back", (*Bot).unlink},
 		{"explain", user, anybody, "see who decides about the keys of one IAM user, and why", (*Bot).explain},
 		{"leaked", []argument{keyArgument}, anybody, "say that others have that key, or may have it: one approver or on-call deactivates it at once", (*Bot).reportLeak},
+		{"exempt", []argument{keyArgument}, anybody, "ask the approvers to accept what is found about that key, for a time and with a reason; its owner may, and on-call", (*Bot).exempt},
+		{"exempt", user, anybody, "name the IAM user, and choose among its keys", (*Bot).exempt},
+		{"unexempt", []argument{keyArgument}, anybody, "end that, or take back that it was asked; its owner may, and approvers", (*Bot).unexempt},
+		{"snooze", []argument{keyArgument}, anybody, "not be warned about that key of yours for 7 days, twice at most", (*Bot).snooze},
+		{"snooze", []argument{keyArgument, daysArgument}, anybody, "the same for that many days", (*Bot).snooze},
 		{"mykey", nil, anybody, "see the public key that secrets are sealed for", (*Bot).tellKey},
 		{"mykey", []argument{publicKeyArgument}, anybody, "set it, for the accounts where secrets are sealed", (*Bot).setKey},
 		{"whois", []argument{keyArgument}, responders, "see whose key that is, and what is known of it", (*Bot).tellWhose},
@@ -86,6 +93,7 @@ type argument struct {
 // The kinds of arguments.
 var (
 	keyArgument    = argument{"AKIA…", "a key's id, which is AKIA or ASIA and 16 capital letters and digits", readKey, false}
+	daysArgument   = argument{"days", "a number of days from 1 to 14", readDays, false}
 	memberArgument = argument{"@member", "an at sign and the name of a member of this workspace, and choose them from Slack's list", readMember, false}
 	// An account is named as the configuration has it, by its id or its name.
 	userArgument = argument{"account/user", "the id or the name of an AWS account that Keyturner looks after, a slash and the IAM user's name", readUser, false}

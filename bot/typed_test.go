@@ -17,17 +17,26 @@ import (
 func TestReadTyped(t *testing.T) {
 	accounts := testView().accounts
 	for text, want := range map[string]struct{ usage, kept string }{
-		"":                                   {"`/rotate-key`", ""},
-		" \t":                                {"`/rotate-key`", ""},
-		" STATUS ":                           {"`/rotate-key status`", "status"},
-		"list":                               {"`/rotate-key list`", "list"},
-		"list 111122223333/ci-deploy":        {"`/rotate-key list account/user`", "list 111122223333/ci-deploy"},
-		"List `production/ci-deploy`":        {"`/rotate-key list account/user`", "list 111122223333/ci-deploy"},
-		"history production/a+b=c,d.e@f-g_h": {"`/rotate-key history account/user`", "history 111122223333/a+b=c,d.e@f-g_h"},
-		"whois AKIAIOSFODNN7EXA7Q2X":         {"`/rotate-key whois AKIA…`", "whois AKIAIOSFODNN7EXA7Q2X"},
-		"leaked AKIAIOSFODNN7EXA7Q2X":        {"`/rotate-key leaked AKIA…`", "leaked AKIAIOSFODNN7EXA7Q2X"},
-		"leaked":                             {"", "leaked ?"},
-		"WhoIs ASIAIOSFODNN7EXA7Q2X":         {"`/rotate-key whois AKIA…`", "whois ASIAIOSFODNN7EXA7Q2X"},
+		"":                                        {"`/rotate-key`", ""},
+		" \t":                                     {"`/rotate-key`", ""},
+		" STATUS ":                                {"`/rotate-key status`", "status"},
+		"list":                                    {"`/rotate-key list`", "list"},
+		"list 111122223333/ci-deploy":             {"`/rotate-key list account/user`", "list 111122223333/ci-deploy"},
+		"List `production/ci-deploy`":             {"`/rotate-key list account/user`", "list 111122223333/ci-deploy"},
+		"history production/a+b=c,d.e@f-g_h":      {"`/rotate-key history account/user`", "history 111122223333/a+b=c,d.e@f-g_h"},
+		"whois AKIAIOSFODNN7EXA7Q2X":              {"`/rotate-key whois AKIA…`", "whois AKIAIOSFODNN7EXA7Q2X"},
+		"leaked AKIAIOSFODNN7EXA7Q2X":             {"`/rotate-key leaked AKIA…`", "leaked AKIAIOSFODNN7EXA7Q2X"},
+		"leaked":                                  {"", "leaked ?"},
+		"exempt AKIAIOSFODNN7EXA7Q2X":             {"`/rotate-key exempt AKIA…`", "exempt AKIAIOSFODNN7EXA7Q2X"},
+		"exempt Production/ci-deploy":             {"`/rotate-key exempt account/user`", "exempt 111122223333/ci-deploy"},
+		"exempt AKIAIOSFODNN7EXA7Q2X spring":      {"", "exempt ?"},
+		"unexempt AKIAIOSFODNN7EXA7Q2X":           {"`/rotate-key unexempt AKIA…`", "unexempt AKIAIOSFODNN7EXA7Q2X"},
+		"snooze AKIAIOSFODNN7EXA7Q2X":             {"`/rotate-key snooze AKIA…`", "snooze AKIAIOSFODNN7EXA7Q2X"},
+		"snooze AKIAIOSFODNN7EXA7Q2X 14":          {"`/rotate-key snooze AKIA… days`", "snooze AKIAIOSFODNN7EXA7Q2X 14"},
+		"snooze AKIAIOSFODNN7EXA7Q2X 15":          {"", "snooze ?"},
+		"snooze AKIAIOSFODNN7EXA7Q2X 0":           {"", "snooze ?"},
+		"snooze AKIAIOSFODNN7EXA7Q2X 07":          {"", "snooze ?"},
+		"WhoIs ASIAIOSFODNN7EXA7Q2X":              {"`/rotate-key whois AKIA…`", "whois ASIAIOSFODNN7EXA7Q2X"},
 		"history production/<mailto:a@b.c|a@b.c>": {"`/rotate-key history account/user`", "history 111122223333/a@b.c"},
 
 		"status please":                                     {"", "status ?"},
@@ -156,6 +165,10 @@ func FuzzTyped(f *testing.F) {
 		f.Add(words)
 		f.Add("whois " + words)
 		f.Add("history 111122223333/" + words)
+		f.Add("exempt " + words)
+		f.Add("exempt 111122223333/" + words)
+		f.Add("unexempt " + words)
+		f.Add("snooze AKIAIOSFODNN7EXA7Q2X " + words)
 	}
 	accounts := testView().accounts
 	f.Fuzz(func(t *testing.T, words string) {
@@ -227,9 +240,9 @@ func TestInquiries(t *testing.T) {
 		"keys-none":      keysMessage(v, nil),
 		"keys-many":      keysMessage(v, slices.Repeat(holdings(), 10)),
 		"keys-of":        keysOfMessage(v, holdings()[0]),
-		"history":        historyMessage(v, "None.", []rotation.Rotation{done, denied, closed, all["retire/lapsed"].r, all["adopt/cancelled"].r}),
-		"history-none":   historyMessage(v, "None.", nil),
-		"history-many":   historyMessage(v, "None.", many),
+		"history":        historyMessage(v, "None.", []rotation.Rotation{done, denied, closed, all["retire/lapsed"].r, all["adopt/cancelled"].r}, nil),
+		"history-none":   historyMessage(v, "None.", nil, nil),
+		"history-many":   historyMessage(v, "None.", many, nil),
 		"which-cancel":   whichMessage(v, "cancel", []rotation.Rotation{waiting, all["replace/confirmed"].r}),
 		"which-many":     whichMessage(v, "remind", slices.Repeat([]rotation.Rotation{waiting}, 40)),
 		"which-none":     whichMessage(v, "cancel", nil),

@@ -59,6 +59,9 @@ func (e *Engine) request(ctx context.Context, q Request) (Progress, error) {
 		r.Group, r.Traits = about.owns.Group, about.traits
 		r.InPublic = e.inQuarantine(q.User)
 		p.Begin(r)
+		if q.Leak {
+			p.leaves(r.Old, ExemptLeaked, e.now())
+		}
 		p.log(Entry{
 			At: e.now(), Actor: q.By.String(), Action: "request", Outcome: "moved", User: q.User.String(), Rotation: p.Rotation.ID,
 			To: r.Stage, Key: r.Old, Detail: r.Reason,

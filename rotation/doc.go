@@ -18,6 +18,9 @@
 // effect in effect.go. A failed write means that the outcome is unknown, and so does a failed call whose class is ClassUnknown: the
 // facts are read again. Unknown is never taken for unused, absent or empty: a gate that misses a fact stays shut.
 //
+// An exemption that is asked for in Slack, and a snooze, stand in the user's document beside its rotations (exemption.go). They are no
+// rotations: nothing of them is called in AWS, and a rotation of the key may run at the same time.
+//
 // Where this goes beyond the first sketch of the lifecycle: a gate that finds what only somebody else can have done (a third key, a
 // status the bot did not set, another user under the same name) makes the rotation stuck from any stage, not only from a
 // working one, so that there is one way to stop and ask a person. An approval given on evidence that has changed but still holds

@@ -100,6 +100,40 @@ func TestProgress_NextMissesNothing(t *testing.T) {
 	}
 }
 
+// TestProgress_WhatIsAcceptedKeepsItLive: an end that is to come must be found by itself.
+func TestProgress_WhatIsAcceptedKeepsItLive(t *testing.T) {
+	const day = 24 * time.Hour
+	until := noon.Add(30 * day)
+	for _, test := range []struct {
+		name string
+		p    Progress
+		next time.Time
+	}{
+		{"asked", Progress{Exemptions: []KeyExemption{{Stage: ExemptAsked, Deadline: noon.Add(day), Until: until}}}, noon.Add(day)},
+		{"held", Progress{Exemptions: []KeyExemption{{Stage: ExemptHeld, Since: noon, Until: until}}}, until.Add(-7 * day)},
+		{"held and warned", Progress{Exemptions: []KeyExemption{{Stage: ExemptHeld, Since: noon, Until: until, Warned: noon}}}, until},
+		{"held for a short time", Progress{Exemptions: []KeyExemption{{Stage: ExemptHeld, Since: noon, Until: noon.Add(6 * day)}}}, noon.Add(6 * day)},
+		{"over", Progress{Exemptions: []KeyExemption{{Stage: ExemptOver, Deadline: noon, Until: noon}}}, noTime},
+		{"snoozed", Progress{Snoozes: []Snooze{{Until: until}, {Until: noon, Ended: noon}}}, until},
+		{"snoozed once", Progress{Snoozes: []Snooze{{Until: noon, Ended: noon}}}, noTime},
+	} {
+		if got := test.p.next(); !got.Equal(test.next) || test.p.Live() == test.next.IsZero() {
+			t.Errorf("%s: next %s, want %s; live %v", test.name, got, test.next, test.p.Live())
+		}
+		for _, x := range test.p.Exemptions {
+			if x.next().IsZero() {
+				continue
+			}
+			if early, now := test.p, test.next.Add(-time.Second); early.tend(now) {
+				t.Errorf("%s: something has changed a second before it is due", test.name)
+			}
+			if late := test.p; !late.tend(test.next) || !late.Owed || late.Exemptions[0].Turn == x.Turn && late.Exemptions[0].Warned.IsZero() {
+				t.Errorf("%s: nothing has changed when it was due: %+v", test.name, late)
+			}
+		}
+	}
+}
+
 func TestBegin_ForgetsNoSecretThatStandsInSlack(t *testing.T) {
 	p := Progress{User: UserRef{"111122223333", "ci"}, Posts: map[string]Post{}}
 	begin := func(h Handover) {

@@ -162,6 +162,9 @@ func (e *Engine) round(ctx context.Context) error {
 		if p.handoverDue(e.now()) || p.Owed && p.Rev != g.rev {
 			e.feed.add(id)
 		}
+		if tends := p.tends(); !tends.IsZero() && !e.now().Before(tends) {
+			e.tend(ctx, id)
+		}
 		r, due := p.due(e.now())
 		g = g.renewed(p, due)
 		seen[id] = g
@@ -253,6 +256,9 @@ func (p Progress) next() time.Time {
 		if r.Stage == Switching && !r.Proof.Again.IsZero() {
 			sooner(later(r.Proof.Again, r.Retry.At))
 		}
+	}
+	if tends := p.tends(); !tends.IsZero() {
+		sooner(tends)
 	}
 	for _, r := range p.All() {
 		for _, h := range r.Handovers() {
@@ -480,6 +486,7 @@ func (e *Engine) step(p *Progress, cur *Rotation, ev Event) error {
 		next.Work = e.ticket()
 	}
 	p.log(moveEntry(*cur, next, ev))
+	p.leaves(deleted(*cur, ev), ExemptGone, ev.At)
 	p.Owed = true
 	*cur = next
 	return nil

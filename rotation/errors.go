@@ -97,6 +97,16 @@ const (
 	GroupUnread   Code = "group-unread"   // who may approve could not be read from Slack: unknown, so nobody more
 	NotInvolved   Code = "not-involved"   // neither the owner, nor an approver, nor on-call
 	Approved      Code = "approved"       // the same person has approved already, and another one is wanted
+
+	ExemptionAsked   Code = "exemption-asked"   // one of the key waits for a decision already
+	ExemptionMoved   Code = "exemption-moved"   // the button is from an earlier turn of the exemption
+	ExemptionRenewed Code = "exemption-renewed" // the key is not as it was shown any more
+	ExemptionsFull   Code = "exemptions-full"   // the bound on exemptions of a user is reached
+	NoExemption      Code = "no-exemption"      // none of the key holds or is asked for
+	NoSuchTime       Code = "no-such-time"      // an exemption has a reason, and an end within a year
+	NeverAccepted    Code = "never-accepted"    // the key, or one of its user, is exposed
+	SnoozedNow       Code = "snoozed-now"       // a snooze of the key holds
+	SnoozedOften     Code = "snoozed-often"     // the bound on snoozes of a key is reached
 )
 
 // Refusal is an answer to a person: why not, with the facts that the answer needs.
@@ -104,13 +114,15 @@ type Refusal struct {
 	Code     Code
 	User     UserRef
 	Rotation *Rotation
-	By       MemberID // who decided, owns or requested, as the code needs
-	Turn     int      // of the button that was clicked, for Decided
-	Key      KeyID
-	Blocks   []Block   // for Blocked
-	Again    time.Time // for TooSoon
-	Doubt    Doubt     // for NoOwner
-	Err      error     // for Unreachable
+	// Exemption is set where the answer is about one.
+	Exemption *KeyExemption
+	By        MemberID // who decided, owns or requested, as the code needs
+	Turn      int      // of the button that was clicked, for Decided
+	Key       KeyID
+	Blocks    []Block   // for Blocked
+	Again     time.Time // for TooSoon
+	Doubt     Doubt     // for NoOwner
+	Err       error     // for Unreachable
 
 	Wanted, Have int // for NoApprover: how many approvers are needed and how many there are
 }

@@ -4,17 +4,20 @@ import "time"
 
 // What the tests outside of the package may see.
 const (
-	KeepTrail     = keepTrail
-	KeepAsks      = keepAsks
-	KeepPast      = keepPast
-	KeepNotices   = keepNotices
-	MaxIssued     = maxIssued
-	WorkLease     = workLease
-	RollbackLease = rollbackLease
-	LeaseTime     = leaseTime
-	StopBefore    = stopBefore
-	RenewEvery    = renewEvery
-	SharedTick    = sharedTick
+	KeepTrail   = keepTrail
+	KeepAsks    = keepAsks
+	KeepPast    = keepPast
+	KeepNotices = keepNotices
+
+	KeepExemptions = keepExemptions
+	KeepSnoozes    = keepSnoozes
+	MaxIssued      = maxIssued
+	WorkLease      = workLease
+	RollbackLease  = rollbackLease
+	LeaseTime      = leaseTime
+	StopBefore     = stopBefore
+	RenewEvery     = renewEvery
+	SharedTick     = sharedTick
 )
 
 // SecretsHeld counts the secrets in this process's memory, and with them the hand-overs that it remembers.

@@ -30,6 +30,7 @@ type Finding struct {
 	Owner   MemberID  // empty: nobody is answerable, or it is not known who
 	Doubt   Doubt     // why what should name the owner does not
 	Exempt  Exemption // zero if there is none
+	Snooze  Snooze    // likewise
 	Running Stage     // the stage of the user's rotation, if one runs
 }
 
@@ -37,6 +38,7 @@ type Finding struct {
 type Exemption struct {
 	Reason string
 	Until  time.Time
+	By     []MemberID // who approved of it in Slack; nobody: it stands in the configuration
 }
 
 // Holds tells whether the exemption is in force.

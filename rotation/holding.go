@@ -6,6 +6,9 @@ type Holding struct {
 	Ownership Ownership
 	Keys      []Key     // with last use; empty also if Err is set
 	Running   *Rotation // nil if none runs
-	Exempt    Exemption
-	Err       error // why the keys could not be read: they are unknown then, not absent
+	Exempt    Exemption // by the configuration, of all its keys
+	// Exemptions are those of single keys that are asked for or hold, and Snoozes those that hold.
+	Exemptions []KeyExemption
+	Snoozes    []Snooze
+	Err        error // why the keys could not be read: they are unknown then, not absent
 }

@@ -61,6 +61,12 @@ func (k KeyID) Short() string {
 	return string(id[:4]) + "…" + string(id[len(id)-4:])
 }
 
+// Mark names the key among those of a user, in a button that shall not carry its id.
+func (k KeyID) Mark() string {
+	sum := sha256.Sum256([]byte("keyturner key " + string(k)))
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:5]))
+}
+
 // Status is a key's status as AWS writes it. A value that is neither of these two is neither working nor safe to delete.
 type Status string
 

@@ -75,6 +75,7 @@ func (e *Engine) tryRelink(ctx context.Context, u UserRef, action string, by Act
 			return linked, nil
 		}
 		p.Link = after
+		p.ownedBy(linked.After.Owner())
 		p.log(Entry{
 			At: e.now(), Actor: by.String(), Action: action, Outcome: "moved", User: user.Ref.String(),
 			Detail: "owner " + linked.After.String() + ", before " + linked.Before.String(),

@@ -263,16 +263,20 @@ type Progress struct {
 	Rotation *Rotation
 	Past     []Rotation // ended ones, newest last, at most keepPast
 	Notices  []Notice
-	Posts    map[string]Post // the messages shown for it, by the bot's name for them
-	Owed     bool            // messages may have to be sent, edited or deleted: set by what changes, cleared by who shows it
-	Trail    []Entry         // newest last, at most keepTrail; the earlier ones are kept by Store.Record
-	Filed    int             // entries that have left the trail
+	// Exemptions and Snoozes are what is accepted of single keys for a time, or was: the newest last, of those that are over the latest.
+	Exemptions []KeyExemption
+	Snoozes    []Snooze
+	Posts      map[string]Post // the messages shown for it, by the bot's name for them
+	Owed       bool            // messages may have to be sent, edited or deleted: set by what changes, cleared by who shows it
+	Trail      []Entry         // newest last, at most keepTrail; the earlier ones are kept by Store.Record
+	Filed      int             // entries that have left the trail
 }
 
-// Live tells whether anything may still happen by itself: a rotation runs, a message is owed, or a secret stands in Slack.
+// Live tells whether anything may still happen by itself: a rotation runs, a message is owed, a secret stands in Slack, or something is
+// accepted for a time.
 func (p Progress) Live() bool {
 	_, runs := p.Running()
-	return p.Owed || runs || slices.ContainsFunc(p.All(), Rotation.exposes)
+	return p.Owed || runs || !p.tends().IsZero() || slices.ContainsFunc(p.All(), Rotation.exposes)
 }
 
 // exposes tells whether a message with a secret stands, or may stand, in Slack and can still be taken away.

@@ -29,6 +29,7 @@ func (e *Engine) Survey(ctx context.Context) (Survey, error) {
 	if err := ctx.Err(); err != nil {
 		return s, fmt.Errorf("survey: %w", err)
 	}
+	e.review(ctx)
 	return s, e.warn(ctx, s)
 }
 
@@ -53,9 +54,7 @@ func (e *Engine) surveyUser(ctx context.Context, seen Sight) ([]Finding, error) 
 	}
 	for i := range found {
 		found[i].Owner, found[i].Doubt = owns.Owner(), owns.Doubt
-		if x := e.cfg.Exemptions[u.Ref]; x.Holds(e.now()) && found[i].Breach != Quarantined { // which nobody has accepted
-			found[i].Exempt = x
-		}
+		e.accept(&found[i], p)
 		if r, ok := p.Running(); ok {
 			found[i].Running = r.Stage
 		}
@@ -154,7 +153,7 @@ func (p *Progress) owe(f Finding, policy Policy, now time.Time) bool {
 	case SoonTooOld:
 		days = wholeDays(policy.WarnAge)
 	}
-	if days == 0 || f.Owner == "" || f.Exempt.Holds(now) || f.Running != "" {
+	if days == 0 || f.Owner == "" || f.Exempt.Holds(now) || f.Snooze.Holds(now) || f.Running != "" {
 		return false
 	}
 	for i, n := range p.Notices {

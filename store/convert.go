@@ -4,16 +4,18 @@ import "github.com/keyturner/keyturner/rotation"
 
 func fromProgress(p rotation.Progress) progressRecord {
 	r := progressRecord{
-		Schema:  progressSchema,
-		Rev:     p.Rev,
-		User:    userRecord(p.User),
-		Link:    fromLink(p.Link),
-		Count:   p.Count,
-		Past:    each(p.Past, fromRotation),
-		Notices: each(p.Notices, fromNotice),
-		Owed:    p.Owed,
-		Trail:   each(p.Trail, fromEntry),
-		Filed:   p.Filed,
+		Schema:     progressSchema,
+		Rev:        p.Rev,
+		User:       userRecord(p.User),
+		Link:       fromLink(p.Link),
+		Count:      p.Count,
+		Past:       each(p.Past, fromRotation),
+		Notices:    each(p.Notices, fromNotice),
+		Exemptions: each(p.Exemptions, fromExemption),
+		Snoozes:    each(p.Snoozes, fromSnooze),
+		Owed:       p.Owed,
+		Trail:      each(p.Trail, fromEntry),
+		Filed:      p.Filed,
 	}
 	if p.Rotation != nil {
 		current := fromRotation(*p.Rotation)
@@ -30,15 +32,17 @@ func fromProgress(p rotation.Progress) progressRecord {
 
 func (r progressRecord) progress() rotation.Progress {
 	p := rotation.Progress{
-		User:    rotation.UserRef(r.User),
-		Rev:     r.Rev,
-		Link:    (*rotation.Link)(r.Link),
-		Count:   r.Count,
-		Past:    each(r.Past, rotationRecord.rotation),
-		Notices: each(r.Notices, func(n noticeRecord) rotation.Notice { return rotation.Notice(n) }),
-		Owed:    r.Owed,
-		Trail:   each(r.Trail, func(e entryRecord) rotation.Entry { return rotation.Entry(e) }),
-		Filed:   r.Filed,
+		User:       rotation.UserRef(r.User),
+		Rev:        r.Rev,
+		Link:       (*rotation.Link)(r.Link),
+		Count:      r.Count,
+		Past:       each(r.Past, rotationRecord.rotation),
+		Notices:    each(r.Notices, func(n noticeRecord) rotation.Notice { return rotation.Notice(n) }),
+		Exemptions: each(r.Exemptions, exemptionRecord.exemption),
+		Snoozes:    each(r.Snoozes, func(s snoozeRecord) rotation.Snooze { return rotation.Snooze(s) }),
+		Owed:       r.Owed,
+		Trail:      each(r.Trail, func(e entryRecord) rotation.Entry { return rotation.Entry(e) }),
+		Filed:      r.Filed,
 	}
 	if r.Rotation != nil {
 		current := r.Rotation.rotation()

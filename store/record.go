@@ -23,18 +23,20 @@ const (
 // compile; the others field by field, which the round trip test holds complete.
 type (
 	progressRecord struct {
-		Schema   int                   `json:"schema"`
-		Rev      uint64                `json:"rev"`
-		User     userRecord            `json:"user"`
-		Link     *linkRecord           `json:"link,omitempty"`
-		Count    int                   `json:"count,omitzero"`
-		Rotation *rotationRecord       `json:"rotation,omitempty"`
-		Past     []rotationRecord      `json:"past,omitempty"`
-		Notices  []noticeRecord        `json:"notices,omitempty"`
-		Posts    map[string]postRecord `json:"posts,omitempty"`
-		Owed     bool                  `json:"owed,omitzero"`
-		Trail    []entryRecord         `json:"trail,omitempty"`
-		Filed    int                   `json:"filed,omitzero"`
+		Schema     int                   `json:"schema"`
+		Rev        uint64                `json:"rev"`
+		User       userRecord            `json:"user"`
+		Link       *linkRecord           `json:"link,omitempty"`
+		Count      int                   `json:"count,omitzero"`
+		Rotation   *rotationRecord       `json:"rotation,omitempty"`
+		Past       []rotationRecord      `json:"past,omitempty"`
+		Notices    []noticeRecord        `json:"notices,omitempty"`
+		Exemptions []exemptionRecord     `json:"exemptions,omitempty"`
+		Snoozes    []snoozeRecord        `json:"snoozes,omitempty"`
+		Posts      map[string]postRecord `json:"posts,omitempty"`
+		Owed       bool                  `json:"owed,omitzero"`
+		Trail      []entryRecord         `json:"trail,omitempty"`
+		Filed      int                   `json:"filed,omitzero"`
 	}
 
 	rotationRecord struct {

@@ -49,6 +49,7 @@ type Bot struct {
 	events map[string]func(context.Context, caller, letter)
 
 	homes     *homes
+	forms     forms  // in which somebody chooses
 	workspace string // the address of our own, for links to messages; set by Check
 
 	mu          sync.Mutex

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"html"
 	"net/url"
 	"slices"
 	"strings"
@@ -61,7 +62,7 @@ func (b *Bot) keysView(ctx context.Context, who caller) slack.ModalViewRequest {
 		err := &rotation.Refusal{Code: rotation.NoMember, By: who.member}
 		return keysModalProblem(refusalText(b.view, b.recordTurnedAway(ctx, who, "open the modal", err)))
 	}
-	return keysModal(b.cfg.Outbox.today(), held)
+	return keysModal(b.cfg.Outbox.today(), held, func(c keyChoice) string { return b.foretell(ctx, who, c) })
 }
 
 // fill replaces what an open modal shows. The person may have closed it meanwhile, which is no failure.
@@ -113,29 +114,60 @@ func (l letter) problems() map[string]string {
 	return problems
 }
 
-// outcome does what a form asks for, and returns the view that says what came of it.
-func (b *Bot) outcome(ctx context.Context, who caller, l letter) (v slack.ModalViewRequest) {
+// outcome does what a form asks for, and returns what came of it.
+func (b *Bot) outcome(ctx context.Context, who caller, l letter) (a formAnswer) {
 	defer b.rescue("a form", func(err error) {
 		title, _ := l.title()
-		v = modal(title, refusalText(b.view, b.logged("submit", err)))
+		a = formAnswer{view: modal(title, refusalText(b.view, b.logged("submit", err)))}
 	})
 	if v, mine := b.exemptionOutcome(ctx, who, l); mine {
-		return v
+		return formAnswer{view: v}
 	}
 	if on, ok := l.reasonFor(); ok {
 		reason, _ := parseReasonModal(on, l.state())
-		return b.reasonedView(ctx, who, on, l.Metadata, reason)
+		return formAnswer{view: b.reasonedView(ctx, who, on, l.Metadata, reason)}
 	}
 	choice, _ := parseKeysModal(l.state())
 	return b.requestedView(ctx, who, choice)
 }
 
-func (b *Bot) requestedView(ctx context.Context, who caller, choice keyChoice) slack.ModalViewRequest {
+func (b *Bot) requestedView(ctx context.Context, who caller, choice keyChoice) formAnswer {
 	p, err := b.requestKey(ctx, who, choice)
 	if err != nil {
-		return keysModalProblem(refusalText(b.view, b.logged("request", err)))
+		err = b.logged("request", err)
+		text := refusalText(b.view, err)
+		return formAnswer{view: keysModalProblem(text), problems: besideField(err, text)}
 	}
-	return keysModalDone(b.view, *p.Rotation)
+	return formAnswer{view: keysModalDone(b.view, *p.Rotation)}
+}
+
+// formAnswer is what came of a form: a view that tells it, and, if somebody can mend it in the form, where. The view is for when the form is
+// not there any more.
+type formAnswer struct {
+	view     slack.ModalViewRequest
+	problems map[string]string // by block
+}
+
+// response is the acknowledgement that brings the answer.
+func (a formAnswer) response() *slack.ViewSubmissionResponse {
+	if len(a.problems) > 0 {
+		return slack.NewErrorsViewSubmissionResponse(a.problems)
+	}
+	return slack.NewUpdateViewSubmissionResponse(&a.view)
+}
+
+// besideField finds the field that a refusal of a request belongs to. Beside a field Slack shows plain words alone: what names people or times is
+// told in a view of its own.
+func besideField(err error, text string) map[string]string {
+	refusal, ok := errors.AsType[*rotation.Refusal](err)
+	if !ok || strings.Contains(text, "<") {
+		return nil
+	}
+	field := inputKey
+	if refusal.Code == rotation.Blocked || refusal.Code == rotation.OnlyInactive { // another choice for the same key may do
+		field = inputWhat
+	}
+	return map[string]string{field: html.UnescapeString(unformatted(text))}
 }
 
 // requestKey finds the chosen user among those that the person owns: the modal's own values are not believed.
@@ -144,25 +176,11 @@ func (b *Bot) requestKey(ctx context.Context, who caller, choice keyChoice) (rot
 	if err != nil {
 		return rotation.Progress{}, b.recordTurnedAway(ctx, who, "request", err)
 	}
-	held, err := b.cfg.Engine.Owned(ctx, who.member)
+	u, err := b.cfg.Engine.OwnedUser(ctx, who.member, choice.user)
 	if err != nil {
-		return rotation.Progress{}, err
+		return rotation.Progress{}, b.recordTurnedAway(ctx, who, "request", err)
 	}
-	var unread error
-	for _, h := range held {
-		if h.Err != nil {
-			unread = &rotation.Refusal{Code: rotation.Unreachable, User: h.User, Err: h.Err}
-		}
-		if h.User.ID() == choice.user {
-			return b.request(ctx, who, rotation.Request{
-				User: h.User, Key: choice.key, Retire: choice.retire, Reason: choice.reason, By: actor,
-			})
-		}
-	}
-	if unread != nil { // it may be in the account that could not be read
-		return rotation.Progress{}, b.recordTurnedAway(ctx, who, "request", unread)
-	}
-	return rotation.Progress{}, b.recordTurnedAway(ctx, who, "request", &rotation.Refusal{Code: rotation.NotOwner, By: who.member})
+	return b.request(ctx, who, choice.request(u, actor))
 }
 
 // request begins a rotation. When a replay finds one that the same person asked for, it was begun by the first attempt.

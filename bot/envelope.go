@@ -62,6 +62,7 @@ const (
 	kindClick      kind = "click"
 	kindSubmission kind = "submission"
 	kindEvent      kind = "event"
+	kindChoice     kind = "choice" // in an open form: a look at what it would mean, which is not kept
 )
 
 // letter is what an envelope holds, as far as the work needs it: it is what the inbox keeps. It has nothing of the message that was
@@ -87,6 +88,8 @@ type letter struct {
 	// These are not kept: they are used up when the envelope is accepted.
 	ID      string `json:"-"` // of the envelope, or of the event that may come in several
 	Trigger string `json:"-"` // opens a modal, for three seconds
+	Shown   []byte `json:"-"` // the form that a choice was made in, as Slack shows it
+	Hash    string `json:"-"` // names its version
 	Team    string `json:"-"`
 	App     string `json:"-"`
 }
@@ -216,21 +219,25 @@ type interaction struct {
 			Value string `json:"value"`
 		} `json:"selected_option"`
 	} `json:"actions"`
-	View struct {
-		ID       string `json:"id"`
-		Type     string `json:"type"`
-		Callback string `json:"callback_id"`
-		Metadata string `json:"private_metadata"`
-		State    struct {
-			Values map[string]map[string]struct {
-				Value  string `json:"value"`
-				Date   string `json:"selected_date"`
-				Option struct {
-					Value string `json:"value"`
-				} `json:"selected_option"`
-			} `json:"values"`
-		} `json:"state"`
-	} `json:"view"`
+	Shown json.RawMessage `json:"view"`
+}
+
+// shownView is the view of an interaction, as far as it is read.
+type shownView struct {
+	ID       string `json:"id"`
+	Type     string `json:"type"`
+	Hash     string `json:"hash"`
+	Callback string `json:"callback_id"`
+	Metadata string `json:"private_metadata"`
+	State    struct {
+		Values map[string]map[string]struct {
+			Value  string `json:"value"`
+			Date   string `json:"selected_date"`
+			Option struct {
+				Value string `json:"value"`
+			} `json:"selected_option"`
+		} `json:"values"`
+	} `json:"state"`
 }
 
 func readInteraction(raw json.RawMessage) (letter, error) {
@@ -238,16 +245,25 @@ func readInteraction(raw json.RawMessage) (letter, error) {
 	if err := decodePayload(raw, &p); err != nil {
 		return letter{}, err
 	}
+	var shown shownView
+	if len(p.Shown) > 0 {
+		if err := decodePayload(p.Shown, &shown); err != nil {
+			return letter{}, err
+		}
+	}
 	l := letter{
 		Member: rotation.MemberID(p.User.ID), Channel: p.Channel.ID, ReplyTo: p.ResponseURL, Trigger: p.Trigger, Team: p.Team.ID, App: p.App,
 	}
 	switch {
-	case p.Type == "block_actions" && p.View.ID != "" && p.View.Type != "home": // a choice inside a modal counts when it is submitted
+	case p.Type == "block_actions" && shown.ID != "" && shown.Callback == keysCallback:
+		l.Kind, l.Shown, l.Hash = kindChoice, p.Shown, shown.Hash
+		shown.into(&l)
+	case p.Type == "block_actions" && shown.ID != "" && shown.Type != "home": // a choice inside another modal counts when it is submitted
 	case p.Type == "view_closed":
 	case p.Type == "block_actions":
 		return p.click(l)
 	case p.Type == "view_submission":
-		return p.submission(l)
+		return shown.submission(l)
 	default:
 		return letter{}, unreadable("it is of an interaction that is none of ours")
 	}
@@ -269,13 +285,20 @@ func (p interaction) click(l letter) (letter, error) {
 	return l, nil
 }
 
-func (p interaction) submission(l letter) (letter, error) {
-	l.Kind, l.View, l.Callback, l.Metadata = kindSubmission, p.View.ID, p.View.Callback, p.View.Metadata
+func (s shownView) submission(l letter) (letter, error) {
+	l.Kind = kindSubmission
+	s.into(&l)
 	if _, ok := l.title(); !ok {
 		return letter{}, unreadable("it is of a form that is none of ours")
 	}
+	return l, nil
+}
+
+// into puts what a form holds into a letter.
+func (s shownView) into(l *letter) {
+	l.View, l.Callback, l.Metadata = s.ID, s.Callback, s.Metadata
 	for _, input := range []string{inputKey, inputWhat, inputUntil, inputReason} {
-		given := p.View.State.Values[input][input]
+		given := s.State.Values[input][input]
 		if value := cmp.Or(given.Option.Value, given.Date, given.Value); value != "" {
 			if l.Inputs == nil {
 				l.Inputs = map[string]string{}
@@ -283,7 +306,6 @@ func (p interaction) submission(l letter) (letter, error) {
 			l.Inputs[input] = value
 		}
 	}
-	return l, nil
 }
 
 func readEvent(raw json.RawMessage) (letter, error) {
@@ -325,7 +347,7 @@ func (l letter) check() error {
 		limit int
 		parts []string
 	}{
-		{maxID, []string{l.ID, string(l.Member), l.Channel, l.Message.Channel, l.Message.TS, l.Command, l.View, l.Callback, l.Event}},
+		{maxID, []string{l.ID, string(l.Member), l.Channel, l.Message.Channel, l.Message.TS, l.Command, l.View, l.Callback, l.Event, l.Hash}},
 		{maxURL, []string{l.ReplyTo}},
 		{maxMetadata, []string{l.Metadata}},
 		{maxInput, slices.Collect(maps.Values(l.Inputs))},

@@ -15,7 +15,7 @@ func exemptModal(v view, h rotation.Holding, key rotation.KeyID) slack.ModalView
 	var keys []choosable
 	for _, k := range h.Keys {
 		if key == "" || k.ID == key {
-			keys = append(keys, choosable{h.User, k})
+			keys = append(keys, choosable{user: h.User, key: k})
 		}
 	}
 	if h.Err != nil || len(keys) == 0 {

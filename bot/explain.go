@@ -108,19 +108,25 @@ func able(x rotation.Explanation) string {
 	if len(names) > 0 {
 		s = allOf(names) + "."
 	}
+	return sentences(s, besideThose(x))
+}
+
+// besideThose tells of the groups that a rule names, and says if those who may decide are too few.
+func besideThose(x rotation.Explanation) string {
+	s := ""
 	var groups []string
 	for _, g := range x.Rule.By.Groups {
 		groups = append(groups, mentionGroup(g))
 	}
 	if len(groups) > 0 {
-		s += " The rule names " + allOf(groups) + "; who is in it is asked in Slack."
+		s = "The rule names " + allOf(groups) + "; who is in it is asked in Slack."
 	}
 	unsure := x.Unread != nil || slices.ContainsFunc(x.People, func(c rotation.Candidate) bool { return c.Bar == rotation.StandUnknown })
 	switch {
 	case x.Unread != nil:
-		s += " Slack did not tell who is in all of it, so nobody more is taken for an approver now. The operator must check the group and the app's scope usergroups:read."
-	case len(names) < stillNeeded(x) && !unsure:
-		s += " Those are too few: the operator must add approvers."
+		s = sentences(s, "Slack did not tell who is in all of it, so nobody more is taken for an approver now. The operator must check the group and the app's scope usergroups:read.")
+	case len(x.Able()) < stillNeeded(x) && !unsure:
+		s = sentences(s, "Those are too few: the operator must add approvers.")
 	}
 	return s
 }

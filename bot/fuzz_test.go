@@ -98,17 +98,13 @@ func FuzzKeysModal(f *testing.F) {
 				t.Errorf("refused, and read as %+v", choice)
 			}
 			for block, problem := range problems {
-				if !slices.Contains([]string{inputKey, inputWhat}, block) || problem == "" {
+				if !slices.Contains([]string{inputKey, inputWhat, inputReason}, block) || problem == "" {
 					t.Errorf("problem of %q: %q", block, problem)
 				}
 			}
 			return
 		}
-		said := rotation.Replace
-		if choice.retire {
-			said = rotation.Retire
-		}
-		if choice.user+"/"+string(choice.key) != key || choice.user == "" || choice.key == "" || string(said) != what {
+		if choice.user+"/"+string(choice.key) != key || choice.user == "" || choice.key == "" || string(choice.what) != what {
 			t.Errorf("%q of %q is read as %+v", what, key, choice)
 		}
 		checkTyped(t, choice.reason)

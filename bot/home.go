@@ -143,7 +143,7 @@ func ownKeys(d *draft, v view, h home) {
 			break
 		}
 		d.say(ownLines(v, x))
-		choosable = choosable || isChoosable(x) && len(x.Keys) > 0
+		choosable = choosable || isChoosable(x) && x.Running == nil && len(x.Keys) > 0
 	}
 	if choosable {
 		rotate := slack.NewButtonBlockElement(actionKeys, "", plainText("Rotate a key"))

@@ -102,6 +102,12 @@ func (b *Bot) receive(ctx context.Context, d delivery) {
 	case len(b.problems(l)) > 0:
 		b.counts.add("envelope_ignored")
 		b.ack(d, slack.NewErrorsViewSubmissionResponse(b.problems(l)))
+	case l.Kind == kindChoice:
+		b.counts.add("envelope_ignored")
+		b.ack(d, nil)
+		d.recorded()
+		d.settled()
+		b.chosen(ctx, l)
 	default:
 		b.admit(ctx, d, l, body)
 	}
@@ -227,7 +233,7 @@ func (b *Bot) carryOut(ctx context.Context, who caller, l letter) {
 	case kindClick:
 		b.clicks(ctx, who, l)
 	case kindSubmission:
-		b.fill(ctx, l.View, b.outcome(ctx, who, l))
+		b.fill(ctx, l.View, b.outcome(ctx, who, l).view)
 	case kindEvent:
 		if happen := b.events[l.Event]; happen != nil {
 			happen(ctx, who, l)
@@ -238,23 +244,23 @@ func (b *Bot) carryOut(ctx context.Context, who caller, l letter) {
 // submit acknowledges a form with the view that says what came of it, or, if that takes long, with one that says so and is filled in
 // later.
 func (b *Bot) submit(ctx context.Context, d delivery, who caller, l letter) {
-	outcome := make(chan slack.ModalViewRequest, 1)
+	outcome := make(chan formAnswer, 1)
 	b.work.Go(func() { outcome <- b.outcome(ctx, who, l) })
 	timer := time.NewTimer(time.Until(d.at.Add(patience)))
 	defer timer.Stop()
 	select {
-	case v := <-outcome:
-		if !b.ack(d, slack.NewUpdateViewSubmissionResponse(&v)) {
-			b.fill(ctx, l.View, v)
+	case a := <-outcome:
+		if !b.ack(d, a.response()) {
+			b.fill(ctx, l.View, a.view)
 		}
 	case <-timer.C:
 		title, _ := l.title()
 		busy := workingModal(title)
 		b.ack(d, slack.NewUpdateViewSubmissionResponse(&busy))
 		d.settled()
-		v := <-outcome
+		a := <-outcome
 		<-time.After(gap)
-		b.fill(ctx, l.View, v)
+		b.fill(ctx, l.View, a.view)
 	}
 }
 

@@ -89,5 +89,7 @@ func (b *Bot) reportLeak(ctx context.Context, e errand) {
 // reportedMessage answers whoever reported a leak.
 func reportedMessage(v view, r rotation.Rotation) message {
 	return plain(sentences(short(r.Old)+" of "+v.user(r.User)+" is reported as leaked.", standing(r), "Next: "+v.next(r)+".",
-		"It is asked in the approvals channel and in on-call's."))
+		reportedWhere))
 }
+
+const reportedWhere = "It is asked in the approvals channel and in on-call's."

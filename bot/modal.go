@@ -19,7 +19,7 @@ const (
 // The inputs of modals. Each block has one element, under the same id.
 const (
 	inputKey    = "key"    // option value: UserRef.ID, a slash and the KeyID
-	inputWhat   = "what"   // option value: rotation.Replace or rotation.Retire
+	inputWhat   = "what"   // option value: rotation.Replace, rotation.Retire or rotation.Leak
 	inputReason = "reason" // text
 )
 
@@ -55,6 +55,9 @@ func workingModal(title string) slack.ModalViewRequest {
 
 // keysModalDone tells that the request is taken.
 func keysModalDone(v view, r rotation.Rotation) slack.ModalViewRequest {
+	if r.Kind == rotation.Leak {
+		return modal(keysTitle, short(r.Old)+" of "+v.user(r.User)+" is reported as leaked. "+standing(r), "*Next:* "+v.next(r)+".", reportedWhere)
+	}
 	return modal(keysTitle, sentences("The rotation of "+short(r.Old)+" of "+v.user(r.User)+" has begun.", standing(r)),
 		"*Next:* "+v.next(r)+".", "The bot's direct message to the owner shows how it goes on.")
 }
@@ -63,10 +66,28 @@ func keysModalDone(v view, r rotation.Rotation) slack.ModalViewRequest {
 type choosable struct {
 	user rotation.UserRef
 	key  rotation.Key
+	runs bool // a rotation of its user is under way, so that only a leak can be reported
 }
 
-// keysModal lets a person choose one of the keys they are answerable for, and what should happen to it.
-func keysModal(v view, holdings []rotation.Holding) slack.ModalViewRequest {
+// option is what the key is chosen by.
+func (c choosable) option() string { return c.user.ID() + "/" + string(c.key.ID) }
+
+// kinds are what may be asked for with the key.
+func (c choosable) kinds() []rotation.Kind {
+	switch active := c.key.Status == rotation.Active; {
+	case active && c.runs:
+		return []rotation.Kind{rotation.Leak}
+	case active:
+		return []rotation.Kind{rotation.Replace, rotation.Retire, rotation.Leak}
+	case c.runs:
+		return nil
+	}
+	return []rotation.Kind{rotation.Retire}
+}
+
+// keysModal lets a person choose one of the keys they are answerable for, and what should happen to it. foretell tells of a choice who would
+// be asked: it is asked for the one that the modal makes itself, if there is but one key.
+func keysModal(v view, holdings []rotation.Holding, foretell func(keyChoice) string) slack.ModalViewRequest {
 	keys, cut := choosables(holdings)
 	m := modal(keysTitle, holdingParagraphs(v, holdings)...)
 	if len(keys) == 0 {
@@ -80,16 +101,21 @@ func keysModal(v view, holdings []rotation.Holding) slack.ModalViewRequest {
 	m.CallbackID = keysCallback
 	m.Submit = plainText("Send the request")
 	m.Close = plainText("Cancel")
-	m.Blocks.BlockSet = append(m.Blocks.BlockSet, keyInput(v, keys), whatInput(keys), reasonInput("Why?", "For the approvers.", true))
+	what := whatFor(keys)
+	asked := askedAhead
+	if len(keys) == 1 {
+		asked = foretell(keyChoice{user: keys[0].user.ID(), key: keys[0].key.ID, what: what[0]})
+	}
+	m.Blocks.BlockSet = append(m.Blocks.BlockSet, dispatching(keyInput(v, keys)), whatInput(what), askedBlock(asked), keysReason(what[0]))
 	if why := v.whyYours(holdings); why != "" {
 		m.Blocks.BlockSet = append(m.Blocks.BlockSet, slack.NewContextBlock("", mrkdwn(why)))
 	}
 	return m
 }
 
-// isChoosable tells whether a rotation may begin with the user's keys.
+// isChoosable tells whether one of the user's keys may be chosen: for a rotation, or, where one runs, to be reported as leaked.
 func isChoosable(h rotation.Holding) bool {
-	return h.Err == nil && !h.Ownership.Unknown() && h.Running == nil && len(h.Keys) <= 2
+	return h.Err == nil && !h.Ownership.Unknown() && len(h.Keys) <= 2
 }
 
 // choosables lists the keys that a rotation may begin with, the oldest first, at most as many as fit, and how many younger ones were
@@ -100,7 +126,9 @@ func choosables(holdings []rotation.Holding) (keys []choosable, cut int) {
 			continue
 		}
 		for _, k := range h.Keys {
-			keys = append(keys, choosable{h.User, k})
+			if c := (choosable{h.User, k, h.Running != nil}); len(c.kinds()) > 0 {
+				keys = append(keys, c)
+			}
 		}
 	}
 	slices.SortStableFunc(keys, func(a, b choosable) int { return a.key.Created.Compare(b.key.Created) })
@@ -158,7 +186,7 @@ func holdingNotes(v view, h rotation.Holding) []string {
 	inactive := slices.IndexFunc(h.Keys, func(k rotation.Key) bool { return k.Status != rotation.Active })
 	switch {
 	case h.Running != nil:
-		notes = append(notes, "A rotation is under way. "+standing(*h.Running)+" Next: "+v.next(*h.Running)+".")
+		notes = append(notes, "A rotation is under way. "+standing(*h.Running)+" Next: "+v.next(*h.Running)+". Until it ends, a key of it can only be reported as leaked.")
 	case len(h.Keys) == 0:
 		notes = append(notes, "It has no access key.")
 	case len(h.Keys) > 2:
@@ -183,8 +211,8 @@ func keyInput(v view, keys []choosable) *slack.InputBlock {
 	var options []*slack.OptionBlockObject
 	for _, k := range keys {
 		name := k.key.ID.Short() + " of " + tidy(k.user.Name) + " in " + plainAccount(v, k.user.Account)
-		options = append(options, slack.NewOptionBlockObject(k.user.ID()+"/"+string(k.key.ID), plainText(clip(name, maxLabel)),
-			plainText(clip(keySummary(v, k.key), maxLabel))))
+		options = append(options, slack.NewOptionBlockObject(k.option(), plainText(clip(name, maxLabel)),
+			plainText(clip(keySummary(v, k), maxLabel))))
 	}
 	var initial *slack.OptionBlockObject
 	if len(options) == 1 {
@@ -202,8 +230,11 @@ func keyInput(v view, keys []choosable) *slack.InputBlock {
 }
 
 // keySummary is a key in few words of plain text.
-func keySummary(v view, k rotation.Key) string {
-	s := string(k.Status)
+func keySummary(v view, c choosable) string {
+	k, s := c.key, string(c.key.Status)
+	if c.runs {
+		s = "Being rotated, " + lowerFirst(s)
+	}
 	if v.now.IsZero() {
 		s += ", created on " + k.Created.UTC().Format(time.DateOnly)
 	} else {
@@ -220,19 +251,44 @@ func keySummary(v view, k rotation.Key) string {
 	return s + ", used " + age(v.now.Sub(k.LastUse.At)) + " ago"
 }
 
-// whatInput offers to replace only if some key can be: an inactive one can only be retired.
-func whatInput(keys []choosable) *slack.InputBlock {
-	replace := slack.NewOptionBlockObject(string(rotation.Replace), plainText("Replace it with a new key"),
-		plainText("An approver is asked. You get the new key by direct message."))
-	retire := slack.NewOptionBlockObject(string(rotation.Retire), plainText("Retire it: nobody needs it any more"),
-		plainText("It is made inactive and later deleted. There is no new key."))
-	options := []*slack.OptionBlockObject{replace, retire}
-	if !slices.ContainsFunc(keys, func(k choosable) bool { return k.key.Status == rotation.Active }) {
-		options = options[1:]
+// whats are what can be asked for, in the order in which it is offered.
+var whats = []struct {
+	kind       rotation.Kind
+	name, then string
+}{
+	{rotation.Replace, "Routine: replace it with a new key", "Approvers are asked. The old key works until you have moved to the new one."},
+	{rotation.Retire, "Retire it: nobody needs it any more", "It is made inactive and later deleted. There is no new key."},
+	{rotation.Leak, "It leaked: others have it, or may have it", "It is made inactive as soon as one approver or on-call agrees."},
+}
+
+// whatFor is what may be asked for with any of the keys. An inactive one can only be retired.
+func whatFor(keys []choosable) (kinds []rotation.Kind) {
+	for _, w := range whats {
+		if slices.ContainsFunc(keys, func(c choosable) bool { return slices.Contains(c.kinds(), w.kind) }) {
+			kinds = append(kinds, w.kind)
+		}
+	}
+	return kinds
+}
+
+func whatInput(kinds []rotation.Kind) *slack.InputBlock {
+	var options []*slack.OptionBlockObject
+	for _, w := range whats {
+		if slices.Contains(kinds, w.kind) {
+			options = append(options, slack.NewOptionBlockObject(string(w.kind), plainText(w.name), plainText(clip(w.then, maxLabel))))
+		}
 	}
 	radio := slack.NewRadioButtonsBlockElement(inputWhat, options...)
 	radio.InitialOption = options[0]
-	return slack.NewInputBlock(inputWhat, plainText("What should happen?"), nil, radio)
+	return dispatching(slack.NewInputBlock(inputWhat, plainText("What should happen?"), nil, radio))
+}
+
+// keysReason asks why. A leak needs a reason: nobody waits for evidence then.
+func keysReason(what rotation.Kind) *slack.InputBlock {
+	if what == rotation.Leak {
+		return reasonInput("Why do you think that it leaked?", "Needed: the approvers and on-call decide by it. It is kept with the rotation.", false)
+	}
+	return reasonInput("Why?", "The approvers see it, and it is kept with the rotation. Needed if the key leaked.", true)
 }
 
 func reasonInput(label, hint string, optional bool) *slack.InputBlock {
@@ -244,21 +300,37 @@ func reasonInput(label, hint string, optional bool) *slack.InputBlock {
 type keyChoice struct {
 	user   string // UserRef.ID
 	key    rotation.KeyID
-	retire bool
+	what   rotation.Kind
 	reason string
+}
+
+// request is what the choice asks for.
+func (c keyChoice) request(u rotation.UserRef, by rotation.Actor) rotation.Request {
+	return rotation.Request{
+		User: u, Key: c.key, Retire: c.what == rotation.Retire, Leak: c.what == rotation.Leak, Reason: c.reason, By: by,
+	}
 }
 
 // parseKeysModal reads a submitted keys modal. The problems are by block, as Slack shows them.
 func parseKeysModal(state *slack.ViewState) (keyChoice, map[string]string) {
+	choice, problems := parseChoices(state)
+	if len(problems) == 0 && choice.what == rotation.Leak && choice.reason == "" {
+		return keyChoice{}, map[string]string{inputReason: "Say why you think that the key leaked: where it was seen, and since when. The approvers and on-call decide by it."}
+	}
+	return choice, problems
+}
+
+// parseChoices reads what has been chosen.
+func parseChoices(state *slack.ViewState) (keyChoice, map[string]string) {
 	user, key, ok := strings.Cut(inputValue(state, inputKey), "/")
 	if !ok || user == "" || key == "" {
 		return keyChoice{}, map[string]string{inputKey: "Choose a key."}
 	}
 	what := rotation.Kind(inputValue(state, inputWhat))
-	if what != rotation.Replace && what != rotation.Retire {
+	if what != rotation.Replace && what != rotation.Retire && what != rotation.Leak {
 		return keyChoice{}, map[string]string{inputWhat: "Choose what should happen to the key."}
 	}
-	return keyChoice{user: user, key: rotation.KeyID(key), retire: what == rotation.Retire, reason: reasonIn(state)}, nil
+	return keyChoice{user: user, key: rotation.KeyID(key), what: what, reason: reasonIn(state)}, nil
 }
 
 // inputValue is what was chosen or typed in an input.

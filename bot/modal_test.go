@@ -54,13 +54,13 @@ func TestKeysModal(t *testing.T) {
 	}
 	for name, holdings := range tests {
 		t.Run(name, func(t *testing.T) {
-			m := keysModal(v, holdings)
+			m := keysModal(v, holdings, foreseen(t, v, holdings))
 			goldenView(t, "modal/keys-"+name, m)
 			inputs := slices.ContainsFunc(m.Blocks.BlockSet, func(b slack.Block) bool { return b.BlockType() == slack.MBTInput })
 			if submits := m.Submit != nil; submits != inputs {
 				t.Errorf("inputs %v and a submit button %v", inputs, submits)
 			}
-			checkView(t, keysModal(testView(), holdings))
+			checkView(t, keysModal(testView(), holdings, foreseen(t, testView(), holdings)))
 		})
 	}
 }
@@ -114,8 +114,10 @@ func TestParseKeysModal(t *testing.T) {
 		want    keyChoice
 		problem string
 	}{
-		{"replace", state(key, "replace", " too old\n"), keyChoice{ci.ID(), oldKey, false, "too old"}, ""},
-		{"retire", state(key, "retire", ""), keyChoice{ci.ID(), oldKey, true, ""}, ""},
+		{"replace", state(key, "replace", " too old\n"), keyChoice{ci.ID(), oldKey, rotation.Replace, "too old"}, ""},
+		{"retire", state(key, "retire", ""), keyChoice{ci.ID(), oldKey, rotation.Retire, ""}, ""},
+		{"leak", state(key, "leak", "in a public repository"), keyChoice{ci.ID(), oldKey, rotation.Leak, "in a public repository"}, ""},
+		{"leak without a reason", state(key, "leak", " "), keyChoice{}, inputReason},
 		{"no key", state("", "retire", ""), keyChoice{}, inputKey},
 		{"half a key", state(ci.ID()+"/", "retire", ""), keyChoice{}, inputKey},
 		{"no choice", state(key, "", ""), keyChoice{}, inputWhat},

@@ -49,15 +49,10 @@ func (e *Engine) request(ctx context.Context, q Request) (Progress, error) {
 		if earlier, there := p.inTheWay(q); there {
 			return p, &Refusal{Code: AlreadyRuns, User: q.User, Rotation: earlier}
 		}
-		r, err := Start(q, about.owns.Member, seen, about.rule.terms(e.cfg.Terms), e.now())
-		if err == nil {
-			r.Delivery, err = e.delivery(ctx, r)
-		}
+		r, err := e.starting(ctx, q, about, seen)
 		if err != nil {
 			return p, err
 		}
-		r.Group, r.Traits = about.owns.Group, about.traits
-		r.InPublic = e.inQuarantine(q.User)
 		p.Begin(r)
 		if q.Leak {
 			p.leaves(r.Old, ExemptLeaked, e.now())

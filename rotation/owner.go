@@ -249,31 +249,51 @@ func (e *Engine) ownership(ctx context.Context, u User) (Ownership, error) {
 // Owned lists the users that m owns, in every account, with their keys as they are now. An account or user that cannot be read is a
 // Holding with its error; one without an account says that m's e-mail address cannot be.
 func (e *Engine) Owned(ctx context.Context, m MemberID) ([]Holding, error) {
-	var held []Holding
+	users, held, own := e.owned(ctx, m)
+	for _, u := range users {
+		if h := e.holding(ctx, u); own(h.Ownership) || h.Ownership.Unknown() {
+			held = append(held, h)
+		}
+	}
+	return held, ctx.Err()
+}
+
+// owned lists the users that m owns by the lists at hand, what could not be read, and tells what makes an owner of them.
+func (e *Engine) owned(ctx context.Context, m MemberID) (users []User, unread []Holding, own func(Ownership) bool) {
 	address, err := "", error(nil)
 	if o := e.cfg.Owners; o.MailTag != "" || o.MailNames {
 		if address, err = o.Mail.AddressOf(ctx, m); err != nil {
-			address, held = "", append(held, Holding{Err: err})
+			address, unread = "", append(unread, Holding{Err: err})
 		}
 	}
 	groups, err := e.groupsOf(ctx, m)
 	if err != nil {
-		held = append(held, Holding{Err: err})
+		unread = append(unread, Holding{Err: err})
 	}
-	own := func(o Ownership) bool { return o.Member == m || o.Group != "" && slices.Contains(groups, o.Group) }
+	own = func(o Ownership) bool { return o.Member == m || o.Group != "" && slices.Contains(groups, o.Group) }
 	for _, a := range e.cfg.Accounts {
-		users, err := e.ownedIn(ctx, a, answering(m, address), own)
+		theirs, err := e.ownedIn(ctx, a, answering(m, address), own)
 		if err != nil {
-			held = append(held, Holding{User: UserRef{Account: a.ID}, Err: err})
-			continue
+			unread = append(unread, Holding{User: UserRef{Account: a.ID}, Err: err})
 		}
-		for _, u := range users {
-			if h := e.holding(ctx, u); own(h.Ownership) || h.Ownership.Unknown() {
-				held = append(held, h)
-			}
+		users = append(users, theirs...)
+	}
+	return users, unread, own
+}
+
+// OwnedUser finds the user with that id among those that m owns. What they hold is not read; that m owns them is looked up again by whatever
+// is asked for next.
+func (e *Engine) OwnedUser(ctx context.Context, m MemberID, id string) (UserRef, error) {
+	users, unread, _ := e.owned(ctx, m)
+	for _, u := range users {
+		if u.Ref.ID() == id {
+			return u.Ref, nil
 		}
 	}
-	return held, ctx.Err()
+	if len(unread) > 0 { // they may be where nothing could be read
+		return UserRef{}, &Refusal{Code: Unreachable, User: unread[0].User, Err: unread[0].Err}
+	}
+	return UserRef{}, &Refusal{Code: NotOwner, By: m}
 }
 
 // answering tells how to find out, for a list, whose each address is: without asking, since the member's own is known.

@@ -1,0 +1,59 @@
+package rotation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Foresight is how a request would begin, and who would be asked.
+type Foresight struct {
+	Explanation          // its Running is Rotation
+	Rotation    Rotation // as Start makes it, without an id: it is stored nowhere
+}
+
+// Foresee tells what Request would begin, or with the same *Refusal why it would not. Nothing is stored and nobody is turned away by it: what
+// it says may have changed when the request is made.
+func (e *Engine) Foresee(ctx context.Context, q Request) (Foresight, error) {
+	about, err := e.requestable(ctx, q)
+	if err != nil {
+		return Foresight{}, err
+	}
+	seen, err := e.look(ctx, q.User)
+	if err != nil {
+		return Foresight{}, unreachable(q.User, err)
+	}
+	p, err := e.cfg.Store.Get(ctx, q.User.ID())
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return Foresight{}, fmt.Errorf("read progress of %s: %w", q.User, err)
+	}
+	if q.Leak {
+		e.giveWay(&p, q)
+	}
+	if earlier, there := p.inTheWay(q); there {
+		return Foresight{}, &Refusal{Code: AlreadyRuns, User: q.User, Rotation: earlier}
+	}
+	r, err := e.starting(ctx, q, about, seen)
+	if err != nil {
+		return Foresight{}, err
+	}
+	f := Foresight{Rotation: r}
+	f.Explanation = Explanation{User: about.user, Owner: about.owns.Owner(), Group: about.owns.Group, Rule: about.rule, Terms: r.Terms, Running: &f.Rotation}
+	f.People, f.Unread = e.candidates(ctx, about.rule.By)
+	e.bar(ctx, &f.Explanation)
+	return f, nil
+}
+
+// starting makes the rotation that a request begins.
+func (e *Engine) starting(ctx context.Context, q Request, about subject, seen Evidence) (Rotation, error) {
+	r, err := Start(q, about.owns.Member, seen, about.rule.terms(e.cfg.Terms), e.now())
+	if err == nil {
+		r.Delivery, err = e.delivery(ctx, r)
+	}
+	if err != nil {
+		return Rotation{}, err
+	}
+	r.Group, r.Traits = about.owns.Group, about.traits
+	r.InPublic = e.inQuarantine(q.User)
+	return r, nil
+}

@@ -22,7 +22,7 @@ const (
 
 // ranked is every move that people make, in the order in which buttons show them. Which ones are offered is the lifecycle's to say.
 var ranked = []rotation.On{
-	rotation.Collect, rotation.Approve, rotation.Deny, rotation.Confirm, rotation.Revoke, rotation.Keep, rotation.TryAgain, rotation.Reactivate,
+	rotation.Collect, rotation.Approve, rotation.Deny, rotation.Confirm, rotation.Revoke, rotation.Keep, rotation.TryAgain, rotation.Replenish, rotation.Reactivate,
 	rotation.Overrule, rotation.Reissue, rotation.Abandon, rotation.Cancel, rotation.Disown, rotation.Close,
 }
 
@@ -130,6 +130,8 @@ func label(r rotation.Rotation, on rotation.On) string {
 		return "Not me"
 	case rotation.Overrule:
 		return "Overrule what is missing"
+	case rotation.Replenish:
+		return "Give me a new key"
 	case rotation.Revoke:
 		return "Revoke " + r.Failure.Key.Short()
 	case rotation.Keep:
@@ -183,11 +185,11 @@ func (v view) dialog(r rotation.Rotation, on rotation.On) *slack.ConfirmationBlo
 			"Nobody can bring it back. Anything that still needs it stays broken."), "Delete", "Keep it inactive")
 	case on == rotation.Disown:
 		return confirmation("Did you not ask for "+fresh+"?", sentences(
-			fresh+whose, "It stops working at once, its secret is removed, the rotation stops, and on-call is told. "+before+" keeps working."),
+			fresh+whose, "It stops working at once, its secret is removed, the rotation stops, and on-call is told. "+unformatted(keepsOn(r))),
 			"I did not ask", "I did")
 	case on == rotation.Revoke && !r.Disowned.IsZero():
 		return confirmation("Revoke "+fresh+" for good?", sentences(
-			fresh+whose, "It is deleted even if it has been used, since its owner did not ask for it. Anything that uses it stays broken. "+before+" keeps working."),
+			fresh+whose, "It is deleted even if it has been used, since its owner did not ask for it. Anything that uses it stays broken. "+unformatted(keepsOn(r))),
 			"Revoke it", "Look again first")
 	case on == rotation.Revoke:
 		suspect := r.Failure.Key.Short()
@@ -200,7 +202,7 @@ func (v view) dialog(r rotation.Rotation, on rotation.On) *slack.ConfirmationBlo
 			"Keep it", "Look again first")
 	case on == rotation.Reissue:
 		return confirmation("Issue another key?", sentences(
-			fresh+whose, "It is revoked, and a new key is created. Anything that uses "+fresh+" fails. The old key keeps working."),
+			fresh+whose, "It is revoked, and a new key is created. Anything that uses "+fresh+" fails. "+unformatted(keepsOn(r))),
 			"Issue another key", "Keep this one")
 	case on == rotation.Abandon:
 		return confirmation("Keep the old key?", sentences(

@@ -100,6 +100,9 @@ func askStory(v view, r rotation.Rotation, ask rotation.Ask, i int) string {
 	}
 	switch ask.Stage {
 	case rotation.Requested:
+		if r.Kind == rotation.Leak {
+			return sentences(replenishing(v, r), again)
+		}
 		return sentences(requestedBy(v, r), again)
 	case rotation.Leaked:
 		return reportedBy(v, r, i)
@@ -170,7 +173,7 @@ func askFacts(v view, r rotation.Rotation, ask rotation.Ask) []fact {
 	if ask.Stage == rotation.Requested {
 		facts = append(facts, v.whereTo(r)...)
 	}
-	if heirless(r) {
+	if heirless(r) && r.New == "" {
 		return facts
 	}
 	if fresh, ok := ask.Evidence.Key(newIn(r, ask)); ok {
@@ -205,6 +208,9 @@ func (v view) choices(r rotation.Rotation, ask rotation.Ask) string {
 	owner := mention(r.Owner)
 	switch ask.Stage {
 	case rotation.Requested:
+		if r.Kind == rotation.Leak {
+			return "*If you approve*, Keyturner creates a key and " + v.willGive(r) + " The leaked key stays inactive.\n*If you deny*, no key is created."
+		}
 		return "*If you approve*, Keyturner creates a second key and " + v.willGive(r) +
 			" The old key keeps working.\n*If you deny*, the rotation ends and nothing is changed."
 	case rotation.Leaked:
@@ -238,7 +244,7 @@ func stuckChoices(r rotation.Rotation, ask rotation.Ask) string {
 	offered := r.Offers(deciding)
 	s := ""
 	if ask.Stuck.Class == rotation.ClassDisowned {
-		s = "*If you revoke it*, " + short(ask.Stuck.Key) + " is deleted for good, even if it has been used, and the rotation ends. " + short(r.Old) + " keeps working."
+		s = "*If you revoke it*, " + short(ask.Stuck.Key) + " is deleted for good, even if it has been used" + thenEnds(r) + ". " + keepsOn(r)
 	} else if slices.Contains(offered, rotation.Revoke) {
 		suspect := short(ask.Stuck.Key)
 		s += "Look in AWS CloudTrail who made " + suspect + ".\n*If you revoke it*, it is deleted, as long as nobody has used it, and Keyturner creates a new key.\n" +
@@ -292,6 +298,8 @@ func tryingAgain(r rotation.Rotation, f rotation.Failure) string {
 // standsUntil tells how long an open ask stands.
 func standsUntil(r rotation.Rotation, ask rotation.Ask) string {
 	switch {
+	case ask.Stage == rotation.Requested && r.Kind == rotation.Leak:
+		return "This stands until " + when(ask.At.Add(r.Terms.Expires)) + ". Without a decision no key is created."
 	case ask.Stage == rotation.Requested || ask.Stage == rotation.Confirmed && r.Kind == rotation.Retire:
 		return "This stands until " + when(ask.At.Add(r.Terms.Expires)) + ". Without a decision the rotation ends then."
 	case ask.Stage == rotation.Confirmed:

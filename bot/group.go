@@ -1,6 +1,10 @@
 package bot
 
-import "github.com/keyturner/keyturner/rotation"
+import (
+	"slices"
+
+	"github.com/keyturner/keyturner/rotation"
+)
 
 // groupCard shows, in the channel of the user group that owns the IAM user, a rotation that one of its members has begun. Any of them may
 // make the owner's moves; the secret is between Keyturner and the one who collects it.
@@ -13,7 +17,10 @@ func groupCard(v view, r rotation.Rotation) message {
 	if !r.Ended() {
 		d.say("*Next:* " + v.next(r) + ".")
 		collects := ""
-		if r.Owner != "" && r.Kind != rotation.Leak {
+		switch {
+		case r.Kind == rotation.Leak && slices.ContainsFunc(r.Asks, func(a rotation.Ask) bool { return a.Stage == rotation.Requested }):
+			collects = mention(r.Owner) + " has asked for a new key, and gets its secret alone."
+		case r.Owner != "" && r.Kind != rotation.Leak:
 			collects = mention(r.Owner) + " has begun it, and gets the secret alone."
 		}
 		d.note(sentences(collects, "Every member of "+mention(rotation.MemberID(r.Group))+" may do here what its owner may, and none of them may approve."))

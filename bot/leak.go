@@ -11,6 +11,9 @@ import (
 // heirless tells whether the key gets no successor.
 func heirless(r rotation.Rotation) bool { return r.Kind == rotation.Retire || r.Kind == rotation.Leak }
 
+// makesKey tells whether the rotation makes a key, or may.
+func makesKey(r rotation.Rotation) bool { return r.Kind == rotation.Replace || r.Kind == rotation.Leak }
+
 // exposed warns that AWS has found a key of the user in public: then nobody should wait for applications to move.
 func exposed(r rotation.Rotation) string {
 	if !r.InPublic || r.Ended() || r.Kind == rotation.Leak {
@@ -43,6 +46,43 @@ func leakChoices(r rotation.Rotation) string {
 		".\n*If you deny*, it stays active and this ends.\nSessions that were begun with the key live on for up to 36 hours: look in AWS CloudTrail what it was used for."
 }
 
+// replenishing tells the approvers that an owner asks for a key in place of the leaked one.
+func replenishing(v view, r rotation.Rotation) string {
+	return sentences(mention(r.Owner)+" asks for a new key of "+v.user(r.User)+", since "+short(r.Old)+" is reported as leaked and is inactive.", reasonGiven(r.Reason))
+}
+
+// keepsOn tells what becomes of the old key while a new one is made, or not.
+func keepsOn(r rotation.Rotation) string {
+	if r.Kind == rotation.Leak {
+		return short(r.Old) + " stays inactive."
+	}
+	return short(r.Old) + " keeps working."
+}
+
+// thenEnds tells whether the rotation ends with what it is about.
+func thenEnds(r rotation.Rotation) string {
+	if r.Kind == rotation.Leak {
+		return ""
+	}
+	return ", and the rotation ends"
+}
+
+// afterLeak tells an owner what they can do while their leaked key is inactive.
+func afterLeak(r rotation.Rotation) []string {
+	offers := r.Offers(rotation.ByOwner)
+	var ps []string
+	switch {
+	case slices.Contains(offers, rotation.Replenish):
+		ps = append(ps, "If your applications must go on with a key, click “"+label(r, rotation.Replenish)+"”. An approver is asked, and you alone get it. A role is better, where one fits.")
+	case r.New != "":
+		ps = append(ps, "The new key "+short(r.New)+" is yours. Give it to your applications in place of "+short(r.Old)+".", aboutSecret(r))
+	}
+	if r.New != "" && slices.Contains(offers, rotation.Disown) {
+		ps = append(ps, "If you did not ask for a new key, click “"+label(r, rotation.Disown)+"”: it is made inactive at once, and on-call is told.")
+	}
+	return append(ps, "Only if nothing else helps, click “"+label(r, rotation.Reactivate)+"”: "+short(r.Old)+" then works again, for whoever has it too.")
+}
+
 // cutMessage tells an owner that their key does not work any more.
 func cutMessage(v view, r rotation.Rotation) message {
 	var d draft
@@ -53,7 +93,7 @@ func cutMessage(v view, r rotation.Rotation) message {
 	}
 	d.say(sentences("Your key "+short(r.Old)+" of "+v.user(r.User)+" was made inactive on "+when(r.CutOff)+", because "+mention(r.Requester)+" reports that it is leaked.",
 		by, "Everything that uses it fails now."))
-	d.say("*What to do:* Tell on-call what used it, and since when others may have had it. Move what must go on to another key or, better, to a role. The rotation's own message has the button that makes the key active again; whoever has it can use it then.")
+	d.say("*What to do:* Tell on-call what used it, and since when others may have had it. Move what must go on to another key or, better, to a role. The rotation's own message has the buttons: one asks for a new key in its place.")
 	return d.message()
 }
 

@@ -375,6 +375,8 @@ func reasonModal(on rotation.On, r rotation.Rotation) slack.ModalViewRequest {
 
 func afterDenying(r rotation.Rotation) string {
 	switch {
+	case r.Stage == rotation.Requested && r.Kind == rotation.Leak:
+		return "No key is created, and the leaked one stays inactive."
 	case r.Stage == rotation.Expiring:
 		return "The key stays inactive for another " + span(r.Terms.Grace) + ", and then the approvers are asked again."
 	case r.Stage == rotation.Confirmed && r.Kind != rotation.Retire:

@@ -95,11 +95,17 @@ func way(r rotation.Rotation) []step {
 func stepAt(r rotation.Rotation, s rotation.Stage) step {
 	switch s {
 	case rotation.Requested, rotation.Creating, rotation.Offered, rotation.Delivering, rotation.Discarding:
+		if r.Kind == rotation.Leak {
+			return stepDelete
+		}
 		if !r.Disowned.IsZero() {
 			return stepSwitch
 		}
 		return stepCreate
 	case rotation.Freezing:
+		if r.Kind == rotation.Leak {
+			return stepDelete
+		}
 		return stepSwitch
 	case rotation.Confirmed, rotation.Leaked, rotation.Deactivating:
 		return stepDeactivate
@@ -186,6 +192,9 @@ func progress(r rotation.Rotation) []marked {
 
 // nuance tells what the current step's name does not.
 func nuance(r rotation.Rotation) string {
+	if r.Kind == rotation.Leak && slices.Contains([]rotation.Stage{rotation.Creating, rotation.Delivering}, r.Stage) {
+		return "a new key is on its way"
+	}
 	switch r.Stage {
 	case rotation.Stuck:
 		return "stuck"
@@ -232,7 +241,7 @@ func advice(r rotation.Rotation) []string {
 	before := short(r.Old)
 	switch r.Stage {
 	case rotation.Requested:
-		return []string{"You need not do anything now. When an approver has agreed, you get the new key here. The old one keeps working."}
+		return []string{"You need not do anything now. When an approver has agreed, you get the new key here. " + keepsOn(r)}
 	case rotation.Offered:
 		return []string{"*What to do:* Click “" + label(r, rotation.Collect) + "” when you are ready to store a secret. The key is made then, and its secret is shown to you " +
 			"once, in a window. " + collectUntil(r)}
@@ -264,6 +273,9 @@ func advice(r rotation.Rotation) []string {
 		if leftover(r) {
 			return []string{"You need not do anything now. If the key should be kept after all, click “" + label(r, rotation.Cancel) + "”."}
 		}
+		if r.Kind == rotation.Leak {
+			return slices.DeleteFunc(afterLeak(r), func(s string) bool { return s == "" })
+		}
 		return []string{"If something has stopped working, click “" + label(r, rotation.Reactivate) + "”. That needs no approval, and " + before +
 			" works again within moments. Otherwise you need not do anything."}
 	case rotation.Stuck:
@@ -287,7 +299,7 @@ func advice(r rotation.Rotation) []string {
 func aboutSecret(r rotation.Rotation) string {
 	h := r.Handover
 	switch {
-	case r.Kind != rotation.Replace || h.Until.IsZero():
+	case !makesKey(r) || h.Until.IsZero():
 		return ""
 	case r.Delivery.InAWS():
 		return aboutStored(r)

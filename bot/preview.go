@@ -193,7 +193,7 @@ func foresightText(v view, f rotation.Foresight) string {
 func beginning(r rotation.Rotation) string {
 	switch r.Stage {
 	case rotation.Leaked:
-		return "It stops working at once if it is decided so, in use or not."
+		return "It stops working at once if it is decided so, in use or not. After that its owner can ask for a new key."
 	case rotation.Confirmed:
 		return "It is made inactive if that is approved, and later deleted. There is no new key."
 	case rotation.Grace:

@@ -73,6 +73,9 @@ func offerMessage(v view, r rotation.Rotation, open bool) message {
 }
 
 func collectUntil(r rotation.Rotation) string {
+	if r.Kind == rotation.Leak {
+		return "This stands until " + when(r.Deadline) + ". After that no key is made, and " + keepsOn(r)
+	}
 	return "This stands until " + when(r.Deadline) + ". After that the rotation ends, and " + short(r.Old) + " keeps working."
 }
 

@@ -101,7 +101,7 @@ func noticeName(n rotation.Notice) string {
 
 // receipt is the message below the secret of the i-th key issued, if there should be one: the secret was shown, or the message is there.
 func receipt(v view, r rotation.Rotation, i int, there bool) (message, bool) {
-	lost := r.New == "" || r.Lost.Key == r.New || r.Kind != rotation.Replace
+	lost := r.New == "" || r.Lost.Key == r.New || !makesKey(r)
 	switch {
 	case i < r.Issued || lost:
 		return overtakenReceipt(r), there

@@ -42,7 +42,7 @@ func standing(r rotation.Rotation) string {
 	case rotation.Discarding:
 		return sentences("Keyturner is revoking the new key "+fresh+".", afterDiscarding(r), retrying(r))
 	case rotation.Freezing:
-		return sentences(notAsked(r, r.New)+" Keyturner is making it inactive. "+before+" keeps working.", retrying(r))
+		return sentences(notAsked(r, r.New)+" Keyturner is making it inactive. "+keepsOn(r), retrying(r))
 	case rotation.Stuck:
 		return "The rotation is stuck. " + trouble(r, r.Failure)
 	}
@@ -93,11 +93,11 @@ func notAsked(r rotation.Rotation, fresh rotation.KeyID) string {
 func afterDiscarding(r rotation.Rotation) string {
 	switch r.Then {
 	case rotation.Creating:
-		return "After that it creates another one. The old key keeps working."
+		return "After that it creates another one. " + keepsOn(r)
 	case rotation.Cancelled:
-		return "The old key keeps working, and the rotation ends."
+		return short(r.Old) + " keeps working, and the rotation ends."
 	}
-	return "The old key keeps working."
+	return keepsOn(r)
 }
 
 // retrying tells that attempts failed and when the next one follows. What they met is in the logs and in the audit trail.
@@ -117,7 +117,7 @@ func retrying(r rotation.Rotation) string {
 func ending(r rotation.Rotation) string {
 	switch r.Stage {
 	case rotation.Done:
-		if heirless(r) {
+		if heirless(r) && r.New == "" {
 			return "Done. " + short(r.Old) + " is deleted. It has no successor."
 		}
 		return "Done. " + short(r.Old) + " is deleted. " + short(r.New) + " has taken its place."
@@ -257,21 +257,21 @@ func left(r rotation.Rotation, f rotation.Failure) string {
 	case f.Class == rotation.ClassOverdue:
 		return "Both keys are active."
 	case f.Class == rotation.ClassDisowned:
-		return "It is inactive now and nothing works with it. " + before + " keeps working."
+		return "It is inactive now and nothing works with it. " + keepsOn(r)
 	case f.At == rotation.Freezing:
-		return "It may still be active. " + before + " keeps working."
+		return "It may still be active. " + keepsOn(r)
 	case f.Class == rotation.ClassChanged:
 		return "Keyturner has changed nothing since it found that."
 	case f.At == rotation.Creating && f.Class == rotation.ClassSuspect:
-		return "Keyturner has given nobody its secret. " + before + " keeps working."
+		return "Keyturner has given nobody its secret. " + keepsOn(r)
 	case undelivered(f):
-		return sentences("The new key is revoked, and nobody has its secret.", leftInAWS(r), before+" keeps working.")
+		return sentences("The new key is revoked, and nobody has its secret.", leftInAWS(r), keepsOn(r))
 	case f.At == rotation.Creating && unsure:
-		return "There may be a new key in AWS whose secret nobody has. " + before + " keeps working."
+		return "There may be a new key in AWS whose secret nobody has. " + keepsOn(r)
 	case f.At == rotation.Creating, f.At == rotation.Requested, f.At == rotation.Offered:
-		return "There is no new key. " + before + " keeps working."
+		return "There is no new key. " + keepsOn(r)
 	case f.At == rotation.Discarding:
-		return "It may still be in AWS, active or not. " + before + " keeps working."
+		return "It may still be in AWS, active or not. " + keepsOn(r)
 	case f.At == rotation.Deactivating && unsure:
 		return "It may be active or inactive. It is not deleted."
 	case f.At == rotation.Deactivating:

@@ -52,7 +52,7 @@ func TestTalesReachEveryStage(t *testing.T) {
 	successor := []string{"Requested", "Offered", "Creating", "Delivering", "Discarding", "Freezing", "Leaked"}
 	cannot := map[rotation.Kind][]string{
 		rotation.Replace: {"Leaked"},
-		rotation.Leak:    {"Requested", "Offered", "Creating", "Delivering", "Discarding", "Freezing", "Switching", "Confirmed", "Cancelled", "Lapsed"},
+		rotation.Leak:    {"Switching", "Confirmed", "Cancelled", "Lapsed"},
 		rotation.Adopt:   append(successor, "Denied", "Lapsed"),
 		rotation.Retire:  append(successor, "Switching"),
 	}

@@ -198,6 +198,9 @@ func (e *Engine) act(ctx context.Context, ref Ref, ev Event) (Progress, error) {
 			if err != nil {
 				return p, err
 			}
+			if err := e.refill(ctx, *cur, &ev); err != nil {
+				return p, err
+			}
 			var lookErr error
 			if move.Gate != nil {
 				ev.Evidence, lookErr = e.look(ctx, p.User)

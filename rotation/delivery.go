@@ -96,8 +96,13 @@ func (d Delivery) Named(user string) (Delivery, bool) {
 // delivery decides where the secret of a rotation that begins will go, or says why there is no place for it.
 func (e *Engine) delivery(ctx context.Context, r Rotation) (Delivery, error) {
 	if r.Kind != Replace {
-		return Delivery{}, nil // no key is made
+		return Delivery{}, nil // no key is made, or not yet
 	}
+	return e.placed(ctx, r)
+}
+
+// placed is where the secret of a key that is made for the rotation's owner goes by now.
+func (e *Engine) placed(ctx context.Context, r Rotation) (Delivery, error) {
 	d, ok := e.accounts[r.User.Account].Delivery.Named(r.User.Name)
 	switch {
 	case !ok:

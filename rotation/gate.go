@@ -60,7 +60,10 @@ func checkSlotFree(r Rotation, e Evidence, _ time.Time) []Block {
 		return blocks
 	}
 	old, _ := e.Key(r.Old)
-	if old.Status != Active {
+	switch {
+	case r.Kind == Leak && old.Status != Inactive: // which it stays, whatever comes after it
+		return []Block{{Code: OldActive, Key: old}}
+	case r.Kind != Leak && old.Status != Active:
 		return []Block{{Code: OldInactive, Key: old}}
 	}
 	for _, k := range e.Keys {

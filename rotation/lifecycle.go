@@ -48,6 +48,7 @@ const (
 	Overrule   On = "overrule" // an approver answers for the evidence that is missing
 	Disown     On = "disown"   // "Not me": the owner did not ask for the new key
 	Reactivate On = "reactivate"
+	Replenish  On = "replenish" // the owner of a leaked key asks for a new one
 	TryAgain   On = "try-again"
 	Revoke     On = "revoke" // a suspect, whose secret nobody knows, or a key that its owner disowns
 	Keep       On = "keep"   // a suspect: somebody here made it, and the rotation goes on with it
@@ -92,9 +93,12 @@ type Move struct {
 var lifecycle = []Move{
 	{Requested, Approve, ByApprover, Requested, notEnough, slotFree},
 	{Requested, Approve, ByApprover, Creating, enough, slotFree},
-	{Requested, Deny, ByApprover, Denied, nil, nil},
-	{Requested, Cancel, ByOwner, Cancelled, nil, nil},
-	{Requested, Elapse, ByClock, Lapsed, nil, nil},
+	{Requested, Deny, ByApprover, Denied, notExposed, nil},
+	{Requested, Deny, ByApprover, Grace, exposed, nil},
+	{Requested, Cancel, ByOwner, Cancelled, notExposed, nil},
+	{Requested, Cancel, ByOwner, Grace, exposed, nil},
+	{Requested, Elapse, ByClock, Lapsed, notExposed, nil},
+	{Requested, Elapse, ByClock, Grace, exposed, nil},
 
 	{Leaked, Approve, ByResponder, Deactivating, nil, stillActive},
 	{Leaked, Deny, ByResponder, Denied, nil, nil},
@@ -103,9 +107,12 @@ var lifecycle = []Move{
 	{Creating, Lose, ByEngine, Discarding, nil, nil},
 	{Creating, Offer, ByEngine, Offered, revealed, nil},
 	{Offered, Collect, ByOwner, Creating, nil, slotFree},
-	{Offered, Cancel, ByOwner, Cancelled, nil, nil},
-	{Offered, Elapse, ByClock, Lapsed, nil, nil},
-	{Delivering, Succeed, ByEngine, Switching, nil, nil},
+	{Offered, Cancel, ByOwner, Cancelled, notExposed, nil},
+	{Offered, Cancel, ByOwner, Grace, exposed, nil},
+	{Offered, Elapse, ByClock, Lapsed, notExposed, nil},
+	{Offered, Elapse, ByClock, Grace, exposed, nil},
+	{Delivering, Succeed, ByEngine, Switching, notExposed, nil},
+	{Delivering, Succeed, ByEngine, Grace, exposed, nil},
 	{Delivering, Lose, ByEngine, Discarding, nil, nil},
 
 	{Switching, Confirm, ByOwner, Confirmed, nil, moved},
@@ -136,9 +143,13 @@ var lifecycle = []Move{
 	{Deactivating, Refute, ByEngine, Cancelled, retired, nil},
 
 	{Grace, Reactivate, ByOwner | ByApprover, Reactivating, inactiveByUs, nil},
+	{Grace, Replenish, ByOwner, Requested, replenishable, slotFree},
+	{Grace, Reissue, ByOwner, Discarding, replenished, newUnused},
+	{Grace, Disown, ByOwner, Freezing, replenished, nil},
 	{Grace, Cancel, ByOwner, Cancelled, leftover, nil},
 	{Grace, Elapse, ByClock, Expiring, nil, stillIdle},
 	{Expiring, Reactivate, ByOwner | ByApprover, Reactivating, inactiveByUs, nil},
+	{Expiring, Disown, ByOwner, Freezing, replenished, nil},
 	{Expiring, Cancel, ByOwner, Cancelled, leftover, nil},
 	{Expiring, Approve, ByApprover, Expiring, notEnough, idleAsShown},
 	{Expiring, Approve, ByApprover, Deleting, enough, idleAsShown},
@@ -153,7 +164,9 @@ var lifecycle = []Move{
 	{Discarding, Succeed, ByEngine, Creating, then(Creating), nil},
 	{Discarding, Succeed, ByEngine, Cancelled, then(Cancelled), nil},
 	{Discarding, Succeed, ByEngine, Stuck, then(Stuck), nil},
-	{Discarding, Refute, ByEngine, Switching, nil, nil},
+	{Discarding, Succeed, ByEngine, Grace, then(Grace), nil},
+	{Discarding, Refute, ByEngine, Switching, notExposed, nil},
+	{Discarding, Refute, ByEngine, Grace, exposed, nil},
 
 	{Freezing, Succeed, ByEngine, Stuck, nil, nil},
 
@@ -173,7 +186,8 @@ var lifecycle = []Move{
 
 	{Stuck, Revoke, ByApprover, Discarding, suspected, suspectUnused},
 	{Stuck, Revoke, ByApprover, Discarding, disowned, nil},
-	{Stuck, Keep, ByApprover, Switching, suspected, suspectActive},
+	{Stuck, Keep, ByApprover, Switching, all(suspected, notExposed), suspectActive},
+	{Stuck, Keep, ByApprover, Grace, all(suspected, exposed), suspectActive},
 	{Stuck, TryAgain, ByApprover, Requested, stuckAt(Requested), slotFree},
 	{Stuck, TryAgain, ByApprover, Creating, stuckAt(Creating), nil},
 	{Stuck, TryAgain, ByApprover, Offered, stuckAt(Offered), slotFree},

@@ -129,10 +129,14 @@ func everyRotation() []Rotation {
 				base.Asks = []Ask{{Stage: s, Turn: 7, Wanted: 2}}
 				rs = append(rs, base)
 			case Discarding:
-				for _, to := range []Stage{Creating, Cancelled, Stuck} {
+				for _, to := range []Stage{Creating, Cancelled, Stuck, Grace} {
 					base.Then = to
 					rs = append(rs, base)
 				}
+			case Grace:
+				rs = append(rs, base)
+				base.New = ""
+				rs = append(rs, base)
 			case Creating:
 				rs = append(rs, base)
 				base.Delivery.Mode = Reveal
@@ -156,7 +160,7 @@ func everyRotation() []Rotation {
 
 var everyOn = []On{
 	Approve, Deny, Cancel, Confirm, Reissue, Abandon, Overrule, Disown, Reactivate, TryAgain, Revoke, Keep, Close, Elapse, Succeed, Fail, Lose, Refute, Renew, Yield,
-	Collect, Offer,
+	Collect, Offer, Replenish,
 }
 
 // TestStep_Exhaustive tries every event by every actor on every rotation: Step moves exactly where a row says so, and refuses or fails

@@ -40,6 +40,7 @@ type Event struct {
 	Reason   string   // typed by a person
 	Key      KeyID    // created
 	Modal    string   // the window that the owner has opened, for Collect
+	Delivery Delivery // of the key that is asked for, for Replenish
 	Settled  bool     // it is known that no key was made, so that an open intent is closed
 	Failure  Failure
 }
@@ -208,6 +209,8 @@ func (r *Rotation) absorb(m Move, ev Event) {
 	switch {
 	case ev.On == Collect:
 		r.Modal = ev.Modal
+	case ev.On == Replenish:
+		r.replenish(ev)
 	case m.From == Creating && ev.On == Succeed:
 		r.New, r.Issued = ev.Key, r.Issued+1
 	case m.From == Delivering && ev.On == Succeed:
@@ -223,12 +226,13 @@ func (r *Rotation) absorb(m Move, ev Event) {
 	case m.From == Freezing && ev.On == Succeed:
 		r.Failure = Failure{At: Freezing, Class: ClassDisowned, Key: r.New}
 	case ev.On == Revoke && r.disowned():
-		r.Then, r.Failure = Cancelled, Failure{}
+		r.Then, r.Failure = r.afterDisowned(), Failure{}
 	case ev.On == Revoke:
 		r.New, r.Issued, r.Then = r.Failure.Key, r.Issued+1, Creating
 		r.Lost, r.Failure = Failure{At: Creating, Class: ClassSuspect, Key: r.Failure.Key}, Failure{}
 	case ev.On == Keep:
-		r.New, r.Kind, r.Failure = r.Failure.Key, Adopt, Failure{}
+		r.New, r.Failure = r.Failure.Key, Failure{}
+		r.adopt()
 	case ev.On == Reissue:
 		r.Then, r.Handover.Until = Creating, ev.At
 	case ev.On == Abandon:
@@ -247,19 +251,26 @@ func (r *Rotation) absorb(m Move, ev Event) {
 			r.Failure.Key = r.New
 		}
 		if m.From == Discarding && ev.On == Refute && r.Lost.Class == ClassSuspect {
-			r.Kind = Adopt // whoever uses it has made it: nobody was given its secret here
+			r.adopt() // whoever uses it has made it: nobody was given its secret here
 		}
 	case m.To == Stuck: // the clock
 		r.Failure = Failure{At: m.From, Class: ClassOverdue}
 	case m.From == Stuck && m.To != Closed:
 		r.Failure = Failure{}
 	}
-	if m.To == Grace && (m.From == Deactivating || m.From == Stuck) {
+	if m.To == Grace && (m.From == Deactivating || m.From == Stuck && ev.On == TryAgain) {
 		old, _ := ev.Evidence.Key(r.Old)
 		r.Idle, r.CutOff = old.LastUse, time.Time{}
 		if _, overruled := r.overruled(); overruled || r.Kind == Leak {
 			r.CutOff = r.Since
 		}
+	}
+}
+
+// adopt goes on with a key that was not made here. After a leak there is nothing to move to it.
+func (r *Rotation) adopt() {
+	if r.Kind != Leak {
+		r.Kind = Adopt
 	}
 }
 

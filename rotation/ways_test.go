@@ -170,6 +170,33 @@ func ways() []way {
 		},
 		{name: "leak", key: oldKey, leaks: true, ends: rotation.Done},
 		{
+			name: "a leak, and a new key", key: oldKey, leaks: true, ends: rotation.Done,
+			own: func(_ *fleet, r rotation.Rotation) (rotation.On, rotation.MemberID) {
+				switch {
+				case r.Stage == rotation.Grace && r.New == "":
+					return rotation.Replenish, owner
+				case r.Stage == rotation.Grace && r.Issued == 1: // who has lost its secret
+					return rotation.Reissue, owner
+				}
+				return "", ""
+			},
+		},
+		{
+			name: "a leak, and a new key that nobody asked for", key: oldKey, leaks: true, ends: rotation.Done,
+			own: func(f *fleet, r rotation.Rotation) (rotation.On, rotation.MemberID) {
+				switch {
+				case r.Stage == rotation.Grace && r.New == "" && r.Disowned.IsZero():
+					return rotation.Replenish, owner
+				case r.Stage == rotation.Grace && r.New != "":
+					f.cloud.use(r.New) // by whoever has it
+					return rotation.Disown, owner
+				case r.Stage == rotation.Stuck && slices.Contains(r.Offers(rotation.ByApprover), rotation.Revoke):
+					return rotation.Revoke, dave
+				}
+				return "", ""
+			},
+		},
+		{
 			name: "a leak taken back", key: oldKey, leaks: true, ends: rotation.Denied,
 			own: func(f *fleet, r rotation.Rotation) (rotation.On, rotation.MemberID) {
 				switch {

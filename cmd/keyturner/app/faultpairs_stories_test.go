@@ -206,6 +206,11 @@ func playLeak(p *play) {
 		p.until(p.at(ciDeploy, 2, rotation.Leaked), func() { p.people.command(dora, "leaked "+key) })
 	})
 	p.scene("on-call deactivates the leaked key", func() { p.decide(dora, "approve", ciDeploy, rotation.Grace) })
+	p.scene("the owner asks for a key in place of the leaked one", func() { p.decide(olivia, "replenish", ciDeploy, rotation.Requested) })
+	p.scene("a key in place of the leaked one is approved", func() {
+		p.decide(alice, "approve", ciDeploy, rotation.Grace)
+		p.until(func() bool { return p.people.wallets[ciDeploy.String()][string(p.rotation(ciDeploy).New)] }, func() {})
+	})
 	p.scene("the owner takes the leaked key back", func() { p.decide(olivia, "reactivate", ciDeploy, rotation.Leaked) })
 	p.scene("an approver denies that it leaked", func() { p.reason(bob, "deny", ciDeploy, rotation.Denied) })
 }

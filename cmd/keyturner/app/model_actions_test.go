@@ -80,7 +80,7 @@ func (w *world) proper() []press {
 						all = append(all, b)
 					}
 				case err != nil || at.UserDoc() != p.User.ID() || p.Rotation == nil:
-				case on == "receipt" || on == "confirm" || on == "reissue" || on == "abandon" || on == "cancel" || on == "disown":
+				case on == "receipt" || on == "confirm" || on == "reissue" || on == "abandon" || on == "cancel" || on == "disown" || on == "replenish":
 					if member == owner {
 						all = append(all, b)
 					}

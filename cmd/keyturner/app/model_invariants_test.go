@@ -99,8 +99,12 @@ func (o *watch) inv1(c *change) {
 	switch {
 	case c.op == "CreateAccessKey" && r.Stage == rotation.Creating:
 		o.approved(c, r, rotation.Requested)
+		status := "Active"
+		if r.Kind == rotation.Leak {
+			status = "Inactive"
+		}
 		if !c.held(func(l look) bool {
-			return len(l.keys) == 1 && l.keys[0].ID == string(r.Old) && l.keys[0].Status == "Active"
+			return len(l.keys) == 1 && l.keys[0].ID == string(r.Old) && l.keys[0].Status == status
 		}) {
 			o.w.fail(1, "a key is created though the old one is not the only one, and active: %s", c)
 		}
@@ -380,6 +384,7 @@ func (o *watch) inv3(c *change) {
 	old := func(l look) iamsim.KeyView { k, _ := l.key(r.Old); return k }
 	owner := o.ownerOf(r.User)
 	switch {
+	case c.key == r.New && r.Stage == rotation.Discarding && r.Kind == rotation.Leak: // the old one is not to work
 	case c.key == r.New && r.Stage == rotation.Discarding:
 		if !c.held(func(l look) bool { return old(l).Status == "Active" }) && !o.toggled[string(r.Old)] && !o.gone[string(r.Old)] {
 			o.w.fail(3, "the new key is revoked while the old one does not work: %s", c)

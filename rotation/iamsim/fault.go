@@ -43,6 +43,8 @@ type Fault struct {
 	// requests that name that user, or whose AccessKeyId is one of the user's.
 	// Empty means any.
 	Account, User string
+	// Region restricts the fault to requests signed for that region. Empty means any.
+	Region string
 	// Before runs before the operation and After once it has been carried out or
 	// skipped, ahead of the answer. They may call any method of the Sim.
 	Before, After func()
@@ -87,6 +89,9 @@ func (s *Sim) takeFault(rq *request) *Fault {
 // strikes reports whether a fault is meant for a request. The lock is held.
 func (f *armedFault) strikes(rq *request) bool {
 	if f.op != "*" && f.op != rq.op || f.Account != "" && f.Account != rq.account.id {
+		return false
+	}
+	if f.Region != "" && f.Region != rq.caller.region {
 		return false
 	}
 	return f.User == "" || strings.EqualFold(f.User, rq.userName())

@@ -46,6 +46,8 @@ func (b *Bot) click(ctx context.Context, who caller, l letter, c clicked) error 
 	switch on {
 	case onReceipt:
 		_, err = b.cfg.Engine.Receipt(ctx, ref, actor)
+	case onTrace:
+		err = b.trace(ctx, who, ref, actor)
 	case rotation.Deny, rotation.Close, rotation.Overrule:
 		if who.replay {
 			b.reply(ctx, who, plain(restarted+"Please click again."))

@@ -32,14 +32,14 @@ const deciding = rotation.ByApprover | rotation.ByResponder
 // maxVisible is how many buttons stand in a row; the others are in the overflow menu.
 const maxVisible = 2
 
-// parseAction reads which move, or onReceipt, a click asks for, and on which rotation at which turn. value is the button's value or, for the
+// parseAction reads which move, onReceipt or onTrace a click asks for, and on which rotation at which turn. value is the button's value or, for the
 // overflow menu, the chosen option's.
 func parseAction(actionID, value string) (rotation.On, rotation.Ref, error) {
 	on := actionID
 	if actionID == actionMore {
 		on, value, _ = strings.Cut(value, " ")
 	}
-	if on != string(onReceipt) && !slices.Contains(ranked, rotation.On(on)) {
+	if on != string(onReceipt) && on != string(onTrace) && !slices.Contains(ranked, rotation.On(on)) {
 		return "", rotation.Ref{}, fmt.Errorf("read action %q: it is not one of Keyturner's", on)
 	}
 	ref, err := rotation.ParseRef(value)
@@ -58,6 +58,7 @@ func (v view) offer(r rotation.Rotation, role rotation.Role, ref rotation.Ref) [
 			ons = append(ons, on)
 		}
 	}
+	ons = v.withTrace(r, role, ons)
 	var elements []slack.BlockElement
 	for i, on := range ons {
 		if i == maxVisible {
@@ -69,6 +70,9 @@ func (v view) offer(r rotation.Rotation, role rotation.Role, ref rotation.Ref) [
 }
 
 func (v view) button(r rotation.Rotation, on rotation.On, ref rotation.Ref) *slack.ButtonBlockElement {
+	if on == onTrace {
+		return traceButton(r, ref)
+	}
 	b := slack.NewButtonBlockElement(string(on), ref.String(), plainText(clip(label(r, on), maxLabel)))
 	b.AccessibilityLabel = clip(label(r, on)+", for "+tidy(r.User.Name), maxLabel)
 	b.Confirm = v.dialog(r, on)
@@ -90,7 +94,7 @@ func (v view) overflow(r rotation.Rotation, ons []rotation.On, ref rotation.Ref)
 		menu.Confirm = v.dialog(r, on)
 	}
 	if slices.Contains(ons, rotation.Abandon) && slices.Contains(ons, rotation.Disown) {
-		menu.Confirm = v.giveUpDialog(r)
+		menu.Confirm = v.giveUpDialog(r, slices.Contains(ons, rotation.Reissue))
 	}
 	return menu
 }
@@ -110,6 +114,8 @@ func label(r rotation.Rotation, on rotation.On) string {
 		return "Create the new key"
 	case rotation.Collect:
 		return "Make my new key and show it"
+	case onTrace:
+		return traceLabel(r)
 	case rotation.Deny:
 		return "Deny"
 	case rotation.Confirm:
@@ -212,12 +218,18 @@ func (v view) dialog(r rotation.Rotation, on rotation.On) *slack.ConfirmationBlo
 	return nil
 }
 
-// giveUpDialog asks once more before either of two ways in which an owner gives up the new key.
-func (v view) giveUpDialog(r rotation.Rotation) *slack.ConfirmationBlockObject {
+// giveUpDialog asks once more before any of the ways in which an owner gives up the new key.
+func (v view) giveUpDialog(r rotation.Rotation, another bool) *slack.ConfirmationBlockObject {
 	fresh := r.New.Short()
+	whose := fresh + " belongs to " + tidy(r.User.Name) + " in " + plainAccount(v, r.User.Account) + "."
+	if another {
+		return confirmation("Give up "+fresh+"?", sentences(
+			whose, "Anything that uses it fails. "+r.Old.Short()+" keeps working.",
+			"The new key is revoked, and another one is issued if you want that. With “Not me” it is made inactive, and on-call is told."),
+			"Give it up", "Go on with it")
+	}
 	return confirmation("Give up "+fresh+"?", sentences(
-		fresh+" belongs to "+tidy(r.User.Name)+" in "+plainAccount(v, r.User.Account)+".",
-		"Anything that uses it fails. "+r.Old.Short()+" keeps working.",
+		whose, "Anything that uses it fails. "+r.Old.Short()+" keeps working.",
 		"If you keep the old key, the new one is revoked and the rotation ends. With “Not me”, it is made inactive, and on-call is told."),
 		"Give it up", "Go on with it")
 }

@@ -24,6 +24,7 @@ func approvalCard(v view, r rotation.Rotation, ask rotation.Ask) message {
 		d.say(approvedSoFar(ask))
 		d.say(v.choices(r, ask))
 		d.say(youngKey(r, ask))
+		v.sayUsers(&d, r)
 		d.note(sentences(standsUntil(r, ask), v.mayDecide(r, ask), factsRead(ask)))
 		d.buttons(v.offer(r, deciding, rotation.Ref{ID: r.ID, Turn: ask.Turn}))
 		return d.message()

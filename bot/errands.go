@@ -185,5 +185,5 @@ func (b *Bot) tellWhose(ctx context.Context, e errand) {
 	for _, a := range found.Unread {
 		b.log.Warn("look for a key", "account", a.ID, "err", a.Err)
 	}
-	b.reply(ctx, e.who, whoseMessage(b.cfg.Outbox.today(), found))
+	b.reply(ctx, e.who, whoseTraced(b.cfg.Outbox.today(), found, b.cfg.Engine.TraceKey(ctx, found.Account, found.Key)))
 }

@@ -25,6 +25,7 @@ type OutboxConfig struct {
 	Policy   rotation.Policy
 	// Approvals are the rules, as the engine has them; may be empty.
 	Approvals []rotation.Approval
+	Traced    map[string]bool  // the accounts whose trail of calls the engine can read; nil: none
 	Now       func() time.Time // nil: time.Now
 }
 
@@ -51,7 +52,7 @@ func NewOutbox(cfg OutboxConfig) *Outbox {
 		slack: cfg.Slack, people: cfg.People, now: cfg.Now, paces: map[string]*rate.Limiter{},
 		view: view{
 			accounts: cfg.Accounts, approvals: rotation.NewApprovals(cfg.Approvals, cfg.People.Approvers),
-			ownerTag: cfg.OwnerTag, policy: cfg.Policy,
+			traced: cfg.Traced, ownerTag: cfg.OwnerTag, policy: cfg.Policy,
 		},
 	}
 }

@@ -23,8 +23,19 @@ func ownerCard(v view, r rotation.Rotation) message {
 	case !r.Ended():
 		d.say("*Next:* " + v.next(r) + ".")
 	}
-	for _, s := range advice(r) {
+	said := advice(r)
+	last := len(said)
+	if r.Stage == rotation.Switching {
+		last-- // who uses the old key stands below what is missing, and the other ways at the end
+	}
+	for i, s := range said {
+		if i == last {
+			v.sayUsers(&d, r)
+		}
 		d.say(s)
+	}
+	if last == len(said) {
+		v.sayUsers(&d, r)
 	}
 	d.buttons(v.offer(r, rotation.ByOwner, r.Ref()))
 	return d.message()

@@ -256,8 +256,11 @@ var refusals = map[rotation.Code]func(view, *rotation.Refusal) string{
 	rotation.SnoozedOften: func(v view, e *rotation.Refusal) string {
 		return "The warnings about " + short(e.Key) + " of " + v.user(e.User) + " have been snoozed twice, which is the most. Start the rotation of the key, or ask the approvers: type `/rotate-key exempt " + esc(string(e.Key)) + "`."
 	},
+	rotation.NoTrail: func(v view, e *rotation.Refusal) string {
+		return "Keyturner may not ask CloudTrail in " + v.accountInFull(e.User.Account) + ", so it cannot tell who uses a key there. The operator can allow it in Keyturner's configuration."
+	},
 	rotation.NotInvolved: func(v view, e *rotation.Refusal) string {
-		return "Only the owner of " + v.user(e.User) + ", its approvers and on-call are told who decides about it. Ask one of them."
+		return "Only the owner of " + v.user(e.User) + ", its approvers and on-call are told this. Ask one of them."
 	},
 	rotation.Approved: func(v view, e *rotation.Refusal) string {
 		if e.Rotation == nil {
@@ -347,6 +350,8 @@ func (v view) blocked(e *rotation.Refusal) string {
 		lines = append(lines, "The rotation has ended. "+mention(r.Owner)+" can ask again.")
 	case r.Stage == rotation.Confirmed && asShown && !unknown:
 		lines = append(lines, "The request is closed. "+mention(r.Owner)+" is asked to look again.")
+	case r.Stage == rotation.Switching && v.asksWho(r) && slices.ContainsFunc(e.Blocks, func(b rotation.Block) bool { return b.Code == rotation.OldUsed }):
+		lines = append(lines, "The rotation's card shows in a moment who still uses it, as far as CloudTrail tells.")
 	}
 	return strings.Join(lines, "\n")
 }

@@ -49,6 +49,7 @@ type view struct {
 	accounts  map[string]string  // account id → name
 	approvals rotation.Approvals // the rules
 	ownerTag  string             // the IAM tag that names an owner; empty: ways to name one are told without it
+	traced    map[string]bool    // the accounts of which it can be asked who uses a key
 	policy    rotation.Policy    // for the limits that warnings and the digest mention
 	// now is the time of rendering, for the ages in the keys modal alone; zero leaves them out. Cards are edited in place and come out
 	// the same byte for byte from the same stored state, so they never look at it.

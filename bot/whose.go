@@ -7,7 +7,10 @@ import (
 )
 
 // whoseMessage tells whose key it is and what is known of it. That nothing was found is told apart from that nobody could look.
-func whoseMessage(v view, w rotation.Whose) message {
+func whoseMessage(v view, w rotation.Whose) message { return whoseTraced(v, w, rotation.Trace{}) }
+
+// whoseTraced is whoseMessage with who uses the key, if that was asked.
+func whoseTraced(v view, w rotation.Whose, t rotation.Trace) message {
 	var d draft
 	d.header("Whose key is " + w.Key.Short() + "?")
 	switch {
@@ -18,6 +21,7 @@ func whoseMessage(v view, w rotation.Whose) message {
 	default:
 		sayWhose(&d, v, w)
 	}
+	sayTrace(&d, w.Key, t, used(w))
 	for i, r := range w.Past {
 		if i == maxListed {
 			break
@@ -100,4 +104,9 @@ func dealtWith(v view, r rotation.Rotation, key rotation.KeyID) string {
 		state = standing(r) + " Next: " + v.next(r) + "."
 	}
 	return short(key) + " " + part + " a rotation of " + v.user(r.User) + ", owner " + mention(r.Owner) + ", begun on " + when(r.Begun) + ". " + state
+}
+
+func used(w rotation.Whose) rotation.LastUse {
+	key, _ := w.Found()
+	return key.LastUse
 }

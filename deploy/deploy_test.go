@@ -54,6 +54,8 @@ var policies = map[string][]statement{
 		},
 		// Optional: without it a key whose creation's answer was lost is always shown to a person. It has no resources to name.
 		{Sid: "WhoMadeAKey", Effect: "Allow", Resource: words{"*"}, Action: words{"cloudtrail:LookupEvents"}},
+		// Optional: for accounts whose configuration names regions of CloudTrail.
+		{Sid: "WhoUsesAKey", Effect: "Allow", Resource: words{"*"}, Action: words{"cloudtrail:LookupEvents"}},
 		{
 			Sid: "Rotate", Effect: "Allow", Resource: words{"arn:aws:iam::*:user/*"}, Action: keyChanges,
 			Condition: map[string]map[string]string{"StringEquals": {"iam:ResourceTag/key-rotation": "managed"}},

@@ -305,6 +305,9 @@ func (e *Engine) followUp(p *Progress, cur *Rotation, ev Event, stepErr error) b
 	}
 	if next.On == "" {
 		cur.Proof, p.Owed = cur.Proof.found(refusal.Blocks, ev.At), true
+		if e.traceDue(*cur, ev.At) {
+			cur.Proof.Again = ev.At // who uses the old key is read with the next look
+		}
 		return true
 	}
 	if _, ok := cur.find(next.On); !ok {

@@ -37,6 +37,8 @@ type bench struct {
 	kept    rotation.Store
 	hand    *hand
 	aws     rotation.IAM
+	trail   rotation.Trail
+	regions []string // of the trail
 	old     rotation.KeyID
 
 	engine *rotation.Engine
@@ -44,23 +46,28 @@ type bench struct {
 	stop   func()
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t *testing.T) *bench { return openBench(t) }
+
+// newTracedBench lets the engine read the trail of two regions.
+func newTracedBench(t *testing.T) *bench { return openBench(t, "eu-west-1", "us-east-1") }
+
+func openBench(t *testing.T, regions ...string) *bench {
 	t.Helper()
-	b := &bench{t: t, sim: iamsim.New(iamsim.Config{}), kept: store.NewMem(), hand: newHand()}
+	b := &bench{t: t, regions: regions, sim: iamsim.New(iamsim.Config{}), kept: store.NewMem(), hand: newHand()}
 	b.account = b.sim.AddAccount(account, "acme")
 	b.account.AddUser(iamsim.User{Name: ci.Name, Tags: map[string]string{"slack-user-id": string(owner)}})
 	b.old = rotation.KeyID(b.account.AddKey(ci.Name, iamsim.Key{
 		Created: time.Now().Add(-100 * 24 * time.Hour), LastUsed: time.Now().Add(-3 * time.Hour), Service: "s3", Region: "eu-west-1",
 	}))
 	id, secret := b.account.Principal("keyturner")
-	adapter, err := awsiam.New(awsiam.Config{ID: account, ReadsPerSecond: 1000, WritesPerSecond: 1000, AWS: aws.Config{
+	adapter, err := awsiam.New(awsiam.Config{ID: account, ReadsPerSecond: 1000, WritesPerSecond: 1000, TrailRegions: regions, AWS: aws.Config{
 		Region: "us-east-1", Credentials: credentials.NewStaticCredentialsProvider(id, secret, ""),
 		HTTPClient: &http.Client{Transport: b.sim.Transport()},
 	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.aws = adapter
+	b.aws, b.trail = adapter, adapter
 	b.start(-1, false)
 	t.Cleanup(func() { b.stop() })
 	return b
@@ -71,7 +78,7 @@ func (b *bench) start(n int, apply bool) {
 	b.t.Helper()
 	b.store = newFaulty(b.kept, nthWrite(n, apply))
 	engine, err := rotation.New(rotation.Config{
-		Store: b.store, Accounts: []rotation.Account{{ID: account, Name: "acme", IAM: b.aws}}, Hand: b.hand,
+		Store: b.store, Accounts: []rotation.Account{{ID: account, Name: "acme", IAM: b.aws, Trail: b.trail, Regions: b.regions}}, Hand: b.hand,
 		Policy: rotation.Policy{WarnAge: 75 * 24 * time.Hour, MaxAge: 90 * 24 * time.Hour, UnusedAge: 45 * 24 * time.Hour},
 		Terms:  terms, Owners: rotation.Owners{Tag: "slack-user-id"}, Approvers: []rotation.MemberID{carol, dave},
 	})

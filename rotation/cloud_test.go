@@ -116,6 +116,7 @@ var (
 	_ rotation.Hand = line{}
 
 	_ rotation.Vault = line{}
+	_ rotation.Trail = line{}
 )
 
 // send makes a call, unless the time for it is over before it is sent. After that it takes the time it takes.
@@ -251,6 +252,16 @@ func (l line) Maker(ctx context.Context, id rotation.KeyID, _ time.Time) (m rota
 		return err
 	})
 	return m, err
+}
+
+func (l line) Calls(ctx context.Context, _ string, id rotation.KeyID) (calls []rotation.Call, more bool, err error) {
+	err = l.read(ctx, "Calls", func(c *cloud) error {
+		if k := c.find(id); k != nil && k.LastUse.State == rotation.Used {
+			calls = []rotation.Call{{At: k.LastUse.At, Service: k.LastUse.Service, Name: "ListBuckets", Agent: "app/1", Address: "192.0.2.1"}}
+		}
+		return nil
+	})
+	return calls, false, err
 }
 
 func (l line) CreateKey(ctx context.Context, _ string) (k rotation.Key, s rotation.Secret, err error) {

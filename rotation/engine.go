@@ -39,6 +39,8 @@ type Account struct {
 	IAM      IAM
 	Delivery Delivery // how the secrets of its keys go; zero: by DM
 	Vault    Vault    // where they are kept, if they go to AWS; else nil
+	Trail    Trail    // the history of calls; nil: nobody is told who uses a key
+	Regions  []string // in which the trail is read
 }
 
 // Engine is the shell round the pure lifecycle: it reads facts, writes intents and outcomes, and makes the calls. Nothing else in

@@ -96,6 +96,7 @@ const (
 	NoPlace       Code = "no-place"       // the service that is to keep the secret takes no such name
 	GroupUnread   Code = "group-unread"   // who may approve could not be read from Slack: unknown, so nobody more
 	NotInvolved   Code = "not-involved"   // neither the owner, nor an approver, nor on-call
+	NoTrail       Code = "no-trail"       // CloudTrail is not read in this account
 	Approved      Code = "approved"       // the same person has approved already, and another one is wanted
 
 	ExemptionAsked   Code = "exemption-asked"   // one of the key waits for a decision already

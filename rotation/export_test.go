@@ -47,3 +47,6 @@ func LeaseOf(s Stage) time.Duration {
 	}
 	return workLease
 }
+
+// Gather groups calls as a trace has them.
+func Gather(calls map[string][]Call) ([]Caller, int) { return gather(calls) }

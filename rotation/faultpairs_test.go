@@ -10,7 +10,7 @@ import (
 )
 
 // outsideReads are the methods of IAM that change nothing: carried out or not, a lost answer is the same, and so is one that says no.
-var outsideReads = []string{"Users", "User", "Keys", "LastUse", "UserOf", "Report", "Details", "Names", "Maker"}
+var outsideReads = []string{"Users", "User", "Keys", "LastUse", "UserOf", "Report", "Details", "Names", "Maker", "Calls"}
 
 // spoilt is each way in which a call can go wrong.
 func spoilt(method string) map[string]fate {
@@ -82,7 +82,7 @@ func TestFaultPairs(t *testing.T) {
 			}
 		}
 	}
-	for _, method := range slices.Concat(methods[rotation.IAM](), methods[rotation.Hand](), methods[rotation.Vault](), storeWrites()) {
+	for _, method := range slices.Concat(methods[rotation.IAM](), methods[rotation.Hand](), methods[rotation.Vault](), methods[rotation.Trail](), storeWrites()) {
 		if met[method] == 0 {
 			t.Errorf("%s is never called, so that nothing is known of its failures", method)
 		}

@@ -29,6 +29,7 @@ type fleet struct {
 	shared    bool
 	delivery  rotation.Delivery
 	vault     vault
+	regions   []string                             // of the trail
 	fate      func(p *process, method string) fate // nil: all goes well
 	pick      func(n int) int                      // which of n processes hears of a click; nil: the first
 
@@ -99,7 +100,7 @@ func (f *fleet) start() *process {
 	engine, err := rotation.New(rotation.Config{
 		Store: p.store, Hand: to, Terms: quick, Shared: f.shared,
 		Now:      func() time.Time { return time.Now().Add(time.Duration(f.leap.Load())) },
-		Accounts: []rotation.Account{{ID: account, Name: "acme", IAM: to, Delivery: f.delivery, Vault: to}},
+		Accounts: []rotation.Account{{ID: account, Name: "acme", IAM: to, Delivery: f.delivery, Vault: to, Trail: to, Regions: f.regions}},
 		Policy:   rotation.Policy{WarnAge: 75 * 24 * time.Hour, MaxAge: 90 * 24 * time.Hour, UnusedAge: 45 * 24 * time.Hour},
 		Owners:   rotation.Owners{Tag: "slack-user-id"}, Approvers: []rotation.MemberID{carol, dave},
 	})

@@ -87,7 +87,7 @@ func (e *Engine) lookByItself(ctx context.Context, r Rotation) (Progress, error)
 	if i := slices.IndexFunc(missing, Block.Foreign); i >= 0 {
 		return e.commit(ctx, r, Event{On: Fail, By: TheEngine, Evidence: seen, Failure: changed(missing[i])})
 	}
-	return e.onTurn(ctx, r, func(p *Progress, cur *Rotation) error {
+	p, err := e.onTurn(ctx, r, func(p *Progress, cur *Rotation) error {
 		if !cur.Proof.Again.Equal(r.Proof.Again) {
 			return fmt.Errorf("somebody else has looked for %s: %w", r.ID, ErrConflict)
 		}
@@ -95,4 +95,8 @@ func (e *Engine) lookByItself(ctx context.Context, r Rotation) (Progress, error)
 		p.Owed = true
 		return nil
 	})
+	if cur, ok := p.Find(r.ID); ok && err == nil {
+		e.traceByItself(ctx, *cur)
+	}
+	return p, err
 }

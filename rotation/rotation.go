@@ -69,6 +69,7 @@ type Rotation struct {
 	Lost     Failure   // why a secret did not reach its owner, while its key is being revoked
 	Handover Handover
 	Proof    Proof      // what is missing for the owner to confirm, by the engine's own looks
+	Trace    Trace      // who uses the old key, as far as the trail tells
 	Disowned time.Time  // when the owner said that they did not ask for the new key; zero: they have not
 	Stale    []Handover // earlier messages with secrets of revoked keys, which are to be deleted still
 }
@@ -300,6 +301,7 @@ func (p *Progress) Begin(r Rotation) {
 	if p.Rotation != nil {
 		past := *p.Rotation
 		past.forgetAsks(keepPastAsks)
+		past.Trace = Trace{}
 		p.Past = append(slices.Clip(p.Past), past)
 		for i := 0; len(p.Past) > keepPast && i < len(p.Past); {
 			if p.Past[i].exposes() { // or nobody would know of the message any more

@@ -153,6 +153,7 @@ func fullProgress(t *testing.T) rotation.Progress {
 		}
 		r.Handover = rotation.Handover{Post: post(9), Until: now, Received: now, Failed: "Slack refuses to delete or to edit it"}
 		r.Intent = &rotation.Intent{At: now, Known: seen.IDs()}
+		r.Trace = fullTrace(now)
 		r.Lost, r.Idle, r.Deadline, r.Work = r.Failure, use, now, strings.Repeat("W", 40)
 		r.Retry = rotation.Retry{Attempts: 7, At: now, Last: r.Failure.Text}
 		r.Reason = r.Asks[0].Decisions[0].Reason
@@ -188,6 +189,23 @@ func fullProgress(t *testing.T) rotation.Progress {
 		p.Posts[s.ID+"/over"] = post(i)
 	}
 	return p
+}
+
+// fullTrace is of a key that hundreds use in every region, under any names, half of which could not be read.
+func fullTrace(now time.Time) rotation.Trace {
+	t := rotation.Trace{At: now}
+	calls := map[string][]rotation.Call{}
+	for i := range 20 {
+		region := fmt.Sprintf("ap-southeast-%d", i)
+		t.Regions, t.Partly = append(t.Regions, region), append(t.Partly, region)
+		t.Unread = append(t.Unread, rotation.Unread{Region: region, Class: rotation.ClassThrottled})
+		for j := range 30 {
+			words := fmt.Sprint(j%10, longest)
+			calls[region] = append(calls[region], rotation.Call{At: now, Service: words, Name: fmt.Sprint(j, longest), Agent: words, Address: words})
+		}
+	}
+	t.Callers, t.More = rotation.Gather(calls)
+	return t
 }
 
 // TestProgress_StaysSmall: DynamoDB takes no item above 400 KB.

@@ -134,6 +134,15 @@ func ways() []way {
 				return "", ""
 			},
 		},
+		{
+			name: "a forgotten application", key: due, ends: rotation.Done, setup: func(f *fleet) { f.regions = []string{"eu-west-1"} },
+			own: func(f *fleet, r rotation.Rotation) (rotation.On, rotation.MemberID) {
+				if r.Stage == rotation.Switching && r.Trace.At.IsZero() {
+					f.cloud.use(r.Old)
+				}
+				return "", ""
+			},
+		},
 		{name: "into AWS", key: due, ends: rotation.Done, setup: func(f *fleet) { f.delivery = intoAWS }},
 		{
 			name: "into AWS, and back", key: due, ends: rotation.Cancelled, setup: func(f *fleet) { f.delivery = intoAWS },

@@ -92,6 +92,7 @@ func fromRotation(r rotation.Rotation) rotationRecord {
 		Lost:      failureRecord(r.Lost),
 		Handover:  fromHandover(r.Handover),
 		Proof:     fromProof(r.Proof),
+		Trace:     fromTrace(r.Trace),
 		Disowned:  r.Disowned.UTC(),
 		Stale:     each(r.Stale, fromHandover),
 	}
@@ -132,6 +133,7 @@ func (r rotationRecord) rotation() rotation.Rotation {
 		Lost:      rotation.Failure(r.Lost),
 		Handover:  r.Handover.handover(),
 		Proof:     r.Proof.proof(),
+		Trace:     r.Trace.trace(),
 		Disowned:  r.Disowned,
 		Stale:     each(r.Stale, handoverRecord.handover),
 	}

@@ -73,6 +73,7 @@ type (
 		Lost      failureRecord     `json:"lost,omitzero"`
 		Handover  handoverRecord    `json:"handover,omitzero"`
 		Proof     proofRecord       `json:"proof,omitzero"`
+		Trace     traceRecord       `json:"trace,omitzero"`
 		Disowned  time.Time         `json:"disowned,omitzero"`
 		Stale     []handoverRecord  `json:"stale,omitempty"`
 	}

@@ -36,7 +36,7 @@ slack:
   approvers: [` + carol + `, ` + dave + `]
   oncall: [` + dave + `]
 accounts:
-  - {id: "` + accountID + `", name: acme-production}
+  - {id: "` + accountID + `", name: acme-production, cloudtrail: {regions: [` + region + `, us-east-1]}}
 owners:
   email_tag: owner-email
   groups: {` + platform + `: ` + platformChannel + `}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -54,6 +55,8 @@ type Config struct {
 	AWS aws.Config
 	// ReadsPerSecond and WritesPerSecond bound the calls. Zero: 10 and 1.
 	ReadsPerSecond, WritesPerSecond float64
+	// TrailRegions are those whose history of calls Calls may be asked for. Nil: none; Maker needs none here.
+	TrailRegions []string
 	// Logger hears of fallbacks and waits, and what the SDK logs, at debug level. Nil: nobody does.
 	Logger *slog.Logger
 }
@@ -61,6 +64,7 @@ type Config struct {
 // Account is one AWS account. Its methods may be called from any goroutine, and each error of theirs is a *rotation.CallError.
 type Account struct {
 	id, name, role string
+	home           string // the region of IAM's own events
 	log            *slog.Logger
 	iam            *iam.Client
 	sts            *sts.Client
@@ -70,7 +74,10 @@ type Account struct {
 	paces
 }
 
-var _ rotation.IAM = (*Account)(nil)
+var (
+	_ rotation.IAM   = (*Account)(nil)
+	_ rotation.Trail = (*Account)(nil)
+)
 
 var twelveDigits = regexp.MustCompile(`^[0-9]{12}$`)
 
@@ -92,12 +99,13 @@ func New(c Config) (*Account, error) {
 	if c.Role != "" {
 		cfg.Credentials = assume(cfg, c.Role, c.ExternalID)
 	}
+	home := eventRegion(cfg.Region)
 	return &Account{
-		id: c.ID, name: cmp.Or(c.Name, c.ID), role: c.Role, log: log,
+		id: c.ID, name: cmp.Or(c.Name, c.ID), role: c.Role, home: home, log: log,
 		iam: iam.NewFromConfig(cfg), sts: sts.NewFromConfig(cfg),
-		trail:   cloudtrail.NewFromConfig(cfg, func(o *cloudtrail.Options) { o.Region = eventRegion(cfg.Region) }),
+		trail:   cloudtrail.NewFromConfig(cfg),
 		secrets: secretsmanager.NewFromConfig(cfg), parameters: ssm.NewFromConfig(cfg),
-		paces: newPaces(cmp.Or(c.ReadsPerSecond, defaultReads), cmp.Or(c.WritesPerSecond, defaultWrites)),
+		paces: newPaces(cmp.Or(c.ReadsPerSecond, defaultReads), cmp.Or(c.WritesPerSecond, defaultWrites), append(slices.Clone(c.TrailRegions), home)),
 	}, nil
 }
 

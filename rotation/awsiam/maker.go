@@ -94,14 +94,9 @@ func (a *Account) creations(ctx context.Context, op string, id rotation.KeyID, s
 	var found []creation
 	err := pages(op, func(marker *string) (bool, *string, error) {
 		in.NextToken = marker
-		out, err := paced(ctx, a.lookups, op, func(ctx context.Context) (*cloudtrail.LookupEventsOutput, error) {
-			return a.trail.LookupEvents(ctx, in, func(o *cloudtrail.Options) { o.Retryer = a.lookups.retryer })
-		})
+		out, err := a.lookup(ctx, op, a.home, in)
 		if err != nil {
 			return false, nil, err
-		}
-		if out.Events == nil {
-			return false, nil, lost(op, "the answer has no list of events")
 		}
 		for _, e := range out.Events {
 			c, why := parseCreation(aws.ToString(e.CloudTrailEvent), id)

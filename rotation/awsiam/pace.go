@@ -28,13 +28,15 @@ type pace struct {
 type turns []*rate.Limiter
 
 // paces are the sorts of calls to an account. One retryer serves all calls of a sort, since the SDK's retry quota is in it.
-type paces struct{ reads, writes, creates, lookups pace }
+type paces struct {
+	reads, writes, creates pace
+	lookups                map[string]pace // by region
+}
 
-func newPaces(readsPerSecond, writesPerSecond float64) paces {
+func newPaces(readsPerSecond, writesPerSecond float64, regions []string) paces {
 	reading := newTempo(readsPerSecond, readBurst)
 	readTurns := turns{reading.Limiter}
 	writeTurns := turns{rate.NewLimiter(rate.Limit(writesPerSecond), 1)}
-	lookupTurns := append(turns{rate.NewLimiter(lookupsPerSecond, 1)}, readTurns...)
 	standard := func(o *retry.StandardOptions) {
 		o.MaxAttempts = maxAttempts
 		o.MaxBackoff = maxBackoff
@@ -45,11 +47,16 @@ func newPaces(readsPerSecond, writesPerSecond float64) paces {
 			retry.RetryableErrorCode{Codes: retry.DefaultThrottleErrorCodes},
 		}
 	}
+	lookups := map[string]pace{}
+	for _, region := range regions {
+		lookupTurns := append(turns{rate.NewLimiter(lookupsPerSecond, 1)}, readTurns...)
+		lookups[region] = pace{turns: lookupTurns, retryer: charged{retry.NewStandard(standard), lookupTurns, nil}}
+	}
 	return paces{
 		reads:   pace{turns: readTurns, retryer: charged{retry.NewStandard(standard), readTurns, reading}, tempo: reading},
 		writes:  pace{turns: writeTurns, retryer: charged{retry.NewStandard(standard, ifThrottled), writeTurns, nil}},
 		creates: pace{turns: writeTurns, retryer: aws.NopRetryer{}, detached: true},
-		lookups: pace{turns: lookupTurns, retryer: charged{retry.NewStandard(standard), lookupTurns, nil}},
+		lookups: lookups,
 	}
 }
 

@@ -73,18 +73,20 @@ func New(ctx context.Context, o Options) (*App, error) {
 
 	var accounts []*awsiam.Account
 	var domain []rotation.Account
-	names := map[string]string{}
+	names, traced := map[string]string{}, map[string]bool{}
 	for _, a := range cfg.Accounts {
 		account, err := awsiam.New(awsiam.Config{
-			ID: a.ID, Name: a.Name, Role: a.Role, ExternalID: a.ExternalID, AWS: *o.AWS, Logger: o.Logger,
+			ID: a.ID, Name: a.Name, Role: a.Role, ExternalID: a.ExternalID, AWS: *o.AWS, Logger: o.Logger, TrailRegions: a.TrailRegions,
 			ReadsPerSecond: o.AWSPace, WritesPerSecond: o.AWSPace / 10,
 		})
 		if err != nil {
 			return nil, err
 		}
 		accounts = append(accounts, account)
-		domain = append(domain, rotation.Account{ID: a.ID, Name: a.Name, IAM: account, Delivery: a.delivery(), Vault: account})
-		names[a.ID] = a.Name
+		domain = append(domain, rotation.Account{
+			ID: a.ID, Name: a.Name, IAM: account, Delivery: a.delivery(), Vault: account, Trail: account, Regions: a.TrailRegions,
+		})
+		names[a.ID], traced[a.ID] = a.Name, len(a.TrailRegions) > 0
 	}
 
 	slackOptions := []slack.Option{
@@ -107,7 +109,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	policy := rotation.Policy{WarnAge: cfg.Policy.WarnAge, MaxAge: cfg.Policy.MaxAge, UnusedAge: cfg.Policy.UnusedAge}
 	people := &bot.People{Slack: api, Approvers: members(cfg.Slack.Approvers), OnCall: members(cfg.Slack.Oncall), Now: o.Now}
 	outbox := bot.NewOutbox(bot.OutboxConfig{
-		Slack: api, People: people, Accounts: names, OwnerTag: cfg.Owners.Tag, Policy: policy, Approvals: cfg.Approval, Now: o.Now,
+		Slack: api, People: people, Accounts: names, OwnerTag: cfg.Owners.Tag, Policy: policy, Approvals: cfg.Approval, Traced: traced, Now: o.Now,
 	})
 	a.engine, err = rotation.New(rotation.Config{
 		Store:    kept,

@@ -84,6 +84,8 @@ type Account struct {
 	SecretRegion string
 	// SecretKMSKey is the key that encrypts it: an id, an alias or an ARN. Default the one that AWS has for the service.
 	SecretKMSKey string
+	// TrailRegions are those in which CloudTrail is asked who uses a key. Default none: nobody is told.
+	TrailRegions []string
 }
 
 // delivery is how the domain has it.

@@ -210,6 +210,7 @@ func (in *reader) account(s section) Account {
 		account.ExternalID = external
 	}
 	in.delivery(s, &account)
+	account.TrailRegions = in.trail(s)
 	return account
 }
 

@@ -29,6 +29,9 @@ func (c Config) Summary(w io.Writer) error {
 		if a.Delivery != rotation.ByDM {
 			fmt.Fprintf(&b, "           %s\n", a.deliverySummary())
 		}
+		if len(a.TrailRegions) > 0 {
+			fmt.Fprintf(&b, "           who still uses a key is read from CloudTrail in %s\n", strings.Join(a.TrailRegions, ", "))
+		}
 	}
 	fmt.Fprintf(&b, "scan       %s, next %s\n", c.Schedule.Scan.Spec, c.next(c.Schedule.Scan, now))
 	fmt.Fprintf(&b, "digest     %s, next %s, to %s\n", c.Schedule.Digest.Spec, c.next(c.Schedule.Digest, now), c.Slack.OncallChannel)

@@ -20,7 +20,8 @@ import (
 var fields = map[string][]string{
 	"":           {"store", "timezone", "slack", "accounts", "approval", "owners", "exemptions", "policy", "schedule"},
 	"slack":      {"approvals_channel", "oncall_channel", "approvers", "oncall"},
-	"accounts":   {"id", "name", "role", "external_id", "delivery", "secret_name", "secret_region", "secret_kms_key"},
+	"accounts":   {"id", "name", "role", "external_id", "delivery", "secret_name", "secret_region", "secret_kms_key", "cloudtrail"},
+	"cloudtrail": {"regions"},
 	"approval":   {"name", "accounts", "users", "paths", "tag", "approvers", "needed", "expires"},
 	"needed":     {"create", "deactivate", "delete"},
 	"owners":     {"tag", "links", "email_tag", "email_names", "groups"},

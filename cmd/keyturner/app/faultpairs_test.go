@@ -31,7 +31,7 @@ func TestFaultPairs(t *testing.T) {
 	}
 	known := map[string]bool{}
 	rows, ran, table := 0, 0, map[string]int{}
-	for _, l := range slices.Concat(plots, deliveryPlots) {
+	for _, l := range slices.Concat(plots, deliveryPlots, tracePlots) {
 		made, want := l.record(t)
 		for _, m := range mishaps(made, known) {
 			rows++

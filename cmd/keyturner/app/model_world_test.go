@@ -85,6 +85,7 @@ type shape struct {
 	users    uint          // bits: which users of the seed there are; 0: all
 	seed     uint64        // of which socket an envelope takes
 	delivery rotation.Mode // of the account prod; empty: by a plain direct message
+	traced   bool          // CloudTrail is asked who uses a key of the account prod
 	ruled    bool          // two of a user group must approve of a creation for ci-deploy
 }
 
@@ -214,6 +215,9 @@ func (w *world) configure() {
 		{ID: data, Name: "acme-data", Role: w.accounts[data].AddRole("keyturner", "k-1"), ExternalID: "k-1"},
 	}
 	deliverTo(&cfg.Accounts[0], w.shape.delivery)
+	if w.shape.traced {
+		cfg.Accounts[0].TrailRegions = []string{"eu-west-1", "us-east-1"}
+	}
 	if w.shape.ruled {
 		cfg.Approval = []rotation.Approval{{
 			Name: "deploys", Matches: rotation.Matches{Users: []string{"ci-*"}}, By: rotation.Circle{Groups: []rotation.GroupID{group}},

@@ -25,7 +25,7 @@ func approvalCard(v view, r rotation.Rotation, ask rotation.Ask) message {
 		d.say(v.choices(r, ask))
 		d.say(youngKey(r, ask))
 		v.sayUsers(&d, r)
-		d.note(sentences(standsUntil(r, ask), v.mayDecide(r, ask), factsRead(ask)))
+		d.note(sentences(standsUntil(r, ask), v.mayDecide(r, ask), v.askedNext(r, ask), factsRead(ask)))
 		d.buttons(v.offer(r, deciding, rotation.Ref{ID: r.ID, Turn: ask.Turn}))
 		return d.message()
 	}
@@ -314,7 +314,7 @@ func (v view) mayDecide(r rotation.Rotation, ask rotation.Ask) string {
 		return "One approver or somebody on call decides, whoever reported it and whoever owns the key."
 	}
 	if names := v.deciders(r); len(names) > 0 {
-		return sentences(anyOf(names)+" may decide. The owner and the requester may not.", norGroup(r))
+		return sentences(anyOf(names)+" may decide. The owner and the requester may not.", norGroup(r), norOverruler(ask))
 	}
 	return "Nobody is left who may decide, since the owner and the requester may not. The operator must add an approver to Keyturner's configuration."
 }

@@ -24,7 +24,7 @@ func (b *Bot) explain(ctx context.Context, e errand) {
 // whyNot tells of those without standing what Slack says of them.
 func (b *Bot) whyNot(ctx context.Context, x rotation.Explanation) map[rotation.MemberID]string {
 	reasons := map[rotation.MemberID]string{}
-	for _, c := range x.People {
+	for _, c := range slices.Concat(x.People, x.Second) {
 		if c.Bar != rotation.HasNoStand {
 			continue
 		}
@@ -42,7 +42,8 @@ func explainMessage(v view, x rotation.Explanation, reasons map[rotation.MemberI
 	d.say(sentences(ownedBy(v, x), because(x.Rule)))
 	d.say("*Needed:* " + needed(x))
 	d.say("*Who may decide:* " + able(x))
-	d.say(unable(x, reasons))
+	d.say(sentences(cannot(x.People, reasons), "Neither the owner nor who asks for a rotation may decide about it, nor who overrules the evidence approve on it."))
+	d.say(afterThat(x, reasons))
 	d.say(now(v, x))
 	d.say("*If nobody answers:* " + withoutAnswer(x))
 	d.note("Who may is asked again at each click: of the rule as it is configured then, and of Slack.")
@@ -146,14 +147,15 @@ var barred = map[rotation.Bar]string{
 	rotation.IsOwner:      "the owner",
 	rotation.IsRequester:  "asked for the rotation that runs",
 	rotation.HasApproved:  "has approved already",
+	rotation.HasOverruled: "has overruled the evidence",
 	rotation.HasNoStand:   "no active, full member of this workspace",
 	rotation.StandUnknown: "not looked up",
 }
 
-// unable names who of those whom the rule names cannot decide, by why.
-func unable(x rotation.Explanation, reasons map[rotation.MemberID]string) string {
+// cannot names who of those whom the rule names cannot decide, by why.
+func cannot(people []rotation.Candidate, reasons map[rotation.MemberID]string) string {
 	by := map[string][]string{}
-	for _, c := range x.People {
+	for _, c := range people {
 		why := barred[c.Bar]
 		if reason := reasons[c.Member]; reason != "" {
 			why = reason
@@ -163,13 +165,13 @@ func unable(x rotation.Explanation, reasons map[rotation.MemberID]string) string
 		}
 	}
 	if len(by) == 0 {
-		return "Neither the owner nor who asks for a rotation may decide about it."
+		return ""
 	}
 	var parts []string
 	for _, why := range slices.Sorted(maps.Keys(by)) {
 		parts = append(parts, allOf(by[why])+" ("+why+")")
 	}
-	return "*Who cannot:* " + strings.Join(parts, "; ") + ". Neither the owner nor who asks for a rotation may decide about it."
+	return "*Who cannot:* " + strings.Join(parts, "; ") + "."
 }
 
 // now tells what is asked at this moment.
@@ -185,8 +187,33 @@ func now(v view, x rotation.Explanation) string {
 	return sentences("*Now:* "+standing(r), approvedSoFar(ask), standsUntil(r, ask), "Next: "+v.next(r)+".")
 }
 
+// afterThat tells who is reminded and when, and who is asked if that does not help.
+func afterThat(x rotation.Explanation, reasons map[rotation.MemberID]string) string {
+	reminders := "*Reminders:* " + remindedWhen(x.Terms)
+	to := x.Rule.Escalate.To
+	if x.Terms.Escalate == 0 || to.Empty() {
+		return reminders + "\n*Nobody else is asked* if they do not decide."
+	}
+	var able []string
+	for _, c := range x.Second {
+		if c.Bar == rotation.NoBar && c.Via == "" {
+			able = append(able, mention(c.Member))
+		}
+	}
+	able = append(able, each(to.Groups, mentionGroup)...)
+	if !slices.ContainsFunc(x.Second, func(c rotation.Candidate) bool { return c.Bar == rotation.NoBar || c.Bar == rotation.StandUnknown }) && x.Unread == nil {
+		able = nil
+	}
+	next := "nobody of those who would be asked then could decide, so the operator must name others."
+	if len(able) > 0 {
+		next = allOf(able) + " will be asked too, and may decide from then on."
+	}
+	return reminders + "\n" + sentences("*If they have not decided after "+span(x.Terms.Escalate)+":* "+next, cannot(x.Second, reasons))
+}
+
 // withoutAnswer tells what becomes of a request that nobody answers.
 func withoutAnswer(x rotation.Explanation) string {
 	return "a request for a new key lapses after " + span(x.Terms.Expires) + ", and nothing is changed. A request to deactivate goes back to the owner after the same time. " +
+		"The owner and on-call are told so. " +
 		"The question whether the old key is deleted stands until somebody decides; the key stays inactive so long."
 }

@@ -17,6 +17,8 @@ func TestExplainMessage(t *testing.T) {
 	}
 	under := terms
 	under.Wanted = payments.Wanted
+	patient := terms
+	patient.Remind, patient.Escalate = patientRule().Remind, patientRule().Escalate.After
 	people := []rotation.Candidate{
 		{Member: alice},
 		{Member: bob, Via: "SPAYERS"},
@@ -36,8 +38,15 @@ func TestExplainMessage(t *testing.T) {
 		"running": {User: ci, Owner: owner, Rule: payments, Terms: running.Terms, Running: &running, People: []rotation.Candidate{
 			{Member: alice, Bar: rotation.HasApproved}, {Member: bob}, {Member: oncall, Bar: rotation.IsRequester},
 		}},
-		"nobody":   {User: ci, Rule: payments, Terms: under, People: people[2:]},
-		"unread":   {User: ci, Owner: owner, Rule: payments, Terms: under, People: people[:1], Unread: errors.New("internal words")},
+		"nobody": {User: ci, Rule: payments, Terms: under, People: people[2:]},
+		"unread": {User: ci, Owner: owner, Rule: payments, Terms: under, People: people[:1], Unread: errors.New("internal words")},
+		"escalates": {
+			User: ci, Owner: owner, Rule: patientRule(), Terms: patient, People: people[:2],
+			Second: []rotation.Candidate{{Member: "UERIN"}, {Member: owner, Bar: rotation.IsOwner}, {Member: bob, Via: second}, {Member: "UGONE", Via: second, Bar: rotation.HasNoStand}},
+		},
+		"escalates to nobody": {
+			User: ci, Owner: owner, Rule: patientRule(), Terms: patient, People: people[:2], Second: []rotation.Candidate{{Member: owner, Bar: rotation.IsOwner}},
+		},
 		"everyone": {User: ci, Owner: owner, Rule: rotation.Approval{Name: "all", By: payments.By}, Terms: under, People: many},
 	}
 	var texts strings.Builder

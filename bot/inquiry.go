@@ -191,22 +191,3 @@ func cancelledMessage(v view, r rotation.Rotation) message {
 	}
 	return plain(sentences("*"+v.user(r.User)+"*:", standing(r), "Next: "+v.next(r)+"."))
 }
-
-// reminderMessage asks the approvers again. It has no buttons: the card that was asked with, at a link if that is known, has the facts to
-// decide on.
-func reminderMessage(v view, r rotation.Rotation, ask rotation.Ask, x rotation.Reminder, card string) message {
-	var d draft
-	if !ask.Open() {
-		d.say("A reminder of " + mention(x.By) + " about " + v.user(r.User) + " from " + when(x.At) + ". " + answer(r, ask))
-		return d.message()
-	}
-	d.header("A decision is still missing: " + lowerFirst(askTitle(r, ask)))
-	d.say(mention(x.By) + " asks again about " + v.user(r.User) + ", key " + short(r.Old) + ". The request has waited since " + when(ask.At) + ".")
-	if card == "" {
-		d.say("Its card in this channel has the facts and the buttons.")
-	} else {
-		d.show("<"+card+"|Its card> in this channel has the facts and the buttons.", "Its card in this channel has the facts and the buttons: "+card, nil)
-	}
-	d.note(sentences(standsUntil(r, ask), v.mayDecide(r, ask)))
-	return d.message()
-}

@@ -213,29 +213,32 @@ func TestRefusalText(t *testing.T) {
 	own := replace(t).r
 	v := testView()
 	v.approvals = rotation.NewApprovals(nil, []rotation.MemberID{owner, alice})
+	vouched := tales(t)["replace/confirmed-overruled"].r
 	confirmed := replace(t).toSwitching().toConfirmed().r
 	both := []rotation.Block{
 		{Code: rotation.NewNeverUsed, Key: rotation.Key{ID: newKey}},
 		{Code: rotation.OldUsed, Key: rotation.Key{ID: oldKey, LastUse: used}, Again: monday.Add(22 * time.Hour)},
 	}
 	maps.Copy(texts, map[string]string{
-		"own request, nobody else": refusalText(view{approvals: rotation.NewApprovals(nil, []rotation.MemberID{owner})}, &rotation.Refusal{Code: rotation.OwnRequest, Rotation: &own}),
-		"own key, one other":       refusalText(v, &rotation.Refusal{Code: rotation.OwnKey, Rotation: &own}),
-		"not owner, no owner":      refusalText(testView(), &rotation.Refusal{Code: rotation.NotOwner, User: ci}),
-		"not owner, no user":       refusalText(testView(), &rotation.Refusal{Code: rotation.NotOwner, By: alice}),
-		"outdated, gone":           refusalText(testView(), &rotation.Refusal{Code: rotation.Outdated}),
-		"decided, not found":       refusalText(testView(), &rotation.Refusal{Code: rotation.Decided, By: bob, Rotation: &r}),
-		"ended long ago":           refusalText(testView(), &rotation.Refusal{Code: rotation.HasEnded}),
-		"blocked twice":            refusalText(testView(), &rotation.Refusal{Code: rotation.Blocked, User: ci, Rotation: &waiting, Blocks: both}),
-		"blocked at the approval":  refusalText(testView(), &rotation.Refusal{Code: rotation.Blocked, User: ci, Rotation: &confirmed, Blocks: both[1:]}),
-		"blocked retirement":       refusalText(testView(), &rotation.Refusal{Code: rotation.Blocked, User: ci, Rotation: &retire(t).r, Blocks: both[1:]}),
-		"blocked beginning":        refusalText(testView(), &rotation.Refusal{Code: rotation.Blocked, User: ci, Key: oldKey, Blocks: both[1:]}),
-		"move":                     refusalText(testView(), &rotation.MoveError{From: rotation.Grace, On: rotation.Elapse}),
-		"conflict":                 refusalText(testView(), fmt.Errorf("write: %w", rotation.ErrConflict)),
-		"not found":                refusalText(testView(), fmt.Errorf("read: %w", rotation.ErrNotFound)),
-		"too slow":                 refusalText(testView(), fmt.Errorf("call: %w", context.DeadlineExceeded)),
-		"refusal not recorded":     refusalText(testView(), errors.Join(&rotation.Refusal{Code: rotation.NoKeys, User: ci}, errors.New("internal words"))),
-		"anything else":            refusalText(testView(), newBroken(errors.New("internal words"))),
+		"own overrule":              refusalText(testView(), &rotation.Refusal{Code: rotation.OwnOverrule, Rotation: &vouched, By: bob}),
+		"own overrule, nobody else": refusalText(view{approvals: rotation.NewApprovals(nil, []rotation.MemberID{owner, bob})}, &rotation.Refusal{Code: rotation.OwnOverrule, Rotation: &vouched, By: bob}),
+		"own request, nobody else":  refusalText(view{approvals: rotation.NewApprovals(nil, []rotation.MemberID{owner})}, &rotation.Refusal{Code: rotation.OwnRequest, Rotation: &own}),
+		"own key, one other":        refusalText(v, &rotation.Refusal{Code: rotation.OwnKey, Rotation: &own}),
+		"not owner, no owner":       refusalText(testView(), &rotation.Refusal{Code: rotation.NotOwner, User: ci}),
+		"not owner, no user":        refusalText(testView(), &rotation.Refusal{Code: rotation.NotOwner, By: alice}),
+		"outdated, gone":            refusalText(testView(), &rotation.Refusal{Code: rotation.Outdated}),
+		"decided, not found":        refusalText(testView(), &rotation.Refusal{Code: rotation.Decided, By: bob, Rotation: &r}),
+		"ended long ago":            refusalText(testView(), &rotation.Refusal{Code: rotation.HasEnded}),
+		"blocked twice":             refusalText(testView(), &rotation.Refusal{Code: rotation.Blocked, User: ci, Rotation: &waiting, Blocks: both}),
+		"blocked at the approval":   refusalText(testView(), &rotation.Refusal{Code: rotation.Blocked, User: ci, Rotation: &confirmed, Blocks: both[1:]}),
+		"blocked retirement":        refusalText(testView(), &rotation.Refusal{Code: rotation.Blocked, User: ci, Rotation: &retire(t).r, Blocks: both[1:]}),
+		"blocked beginning":         refusalText(testView(), &rotation.Refusal{Code: rotation.Blocked, User: ci, Key: oldKey, Blocks: both[1:]}),
+		"move":                      refusalText(testView(), &rotation.MoveError{From: rotation.Grace, On: rotation.Elapse}),
+		"conflict":                  refusalText(testView(), fmt.Errorf("write: %w", rotation.ErrConflict)),
+		"not found":                 refusalText(testView(), fmt.Errorf("read: %w", rotation.ErrNotFound)),
+		"too slow":                  refusalText(testView(), fmt.Errorf("call: %w", context.DeadlineExceeded)),
+		"refusal not recorded":      refusalText(testView(), errors.Join(&rotation.Refusal{Code: rotation.NoKeys, User: ci}, errors.New("internal words"))),
+		"anything else":             refusalText(testView(), newBroken(errors.New("internal words"))),
 	})
 	var all strings.Builder
 	seen := map[string]string{}

@@ -27,6 +27,14 @@ func who(d rotation.Decision) string {
 	return mention(d.By) + " overruled the missing evidence on " + when(d.At) + "."
 }
 
+// norOverruler tells that whoever answers for the evidence does not approve on it.
+func norOverruler(ask rotation.Ask) string {
+	if ask.Overruled.By == "" {
+		return ""
+	}
+	return mention(ask.Overruled.By) + " overruled the evidence, so somebody else must approve."
+}
+
 // overruledShort is overruledBy for a dialog, which takes plain text.
 func overruledShort(r rotation.Rotation) string {
 	if !isOverruled(r) {

@@ -38,9 +38,10 @@ type roster struct {
 type sighting struct {
 	at        time.Time
 	standing  bool
-	reason    string // why not, for people
-	address   string // as Slack tells it
-	confirmed bool   // the address is theirs
+	reason    string         // why not, for people
+	address   string         // as Slack tells it
+	confirmed bool           // the address is theirs
+	zone      *time.Location // nil: Slack does not tell it
 }
 
 // standingFor is how long it is believed that a member is an active full member of our team.
@@ -82,6 +83,27 @@ func (p *People) Standing(ctx context.Context, id rotation.MemberID) (bool, erro
 	return seen.standing, err
 }
 
+// Zone is the time zone that Slack has of somebody; nil: it is not known.
+func (p *People) Zone(ctx context.Context, id rotation.MemberID) *time.Location {
+	seen, err := p.look(ctx, id)
+	if err != nil {
+		return nil
+	}
+	return seen.zone
+}
+
+// zoneNamed finds a zone by its IANA name. An empty one is not UTC, and Local is this machine's.
+func zoneNamed(name string) *time.Location {
+	if name == "" || name == "Local" {
+		return nil
+	}
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil
+	}
+	return zone
+}
+
 var errTeamUnknown = errors.New("our own team is not known yet")
 
 func (p *People) look(ctx context.Context, id rotation.MemberID) (sighting, error) {
@@ -100,7 +122,7 @@ func (p *People) look(ctx context.Context, id rotation.MemberID) (sighting, erro
 		return sighting{}, classify("look up a member", err)
 	}
 	reason := notStanding(user, team)
-	seen = sighting{p.clock(), reason == "", reason, user.Profile.Email, user.IsEmailConfirmed}
+	seen = sighting{p.clock(), reason == "", reason, user.Profile.Email, user.IsEmailConfirmed, zoneNamed(user.TZ)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.seen == nil {

@@ -58,8 +58,8 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 		}
 		for _, ask := range r.Asks {
 			add(r, "ask"+strconv.Itoa(ask.Turn), b.cfg.Approvals, approvalCard(b.view, r, ask))
-			for i, x := range ask.Reminders {
-				add(r, fmt.Sprintf("remind%d-%d", ask.Turn, i+1), b.cfg.Approvals, reminderMessage(b.view, r, ask, x, b.permalink(p.Posts[r.ID+"/ask"+strconv.Itoa(ask.Turn)])))
+			for _, w := range b.chasing(r, ask, b.permalink(p.Posts[r.ID+"/ask"+strconv.Itoa(ask.Turn)])) {
+				add(r, w.name, w.channel, w.message)
 			}
 			if ask.Stage == rotation.Leaked && b.cfg.OnCall != b.cfg.Approvals {
 				add(r, "leak"+strconv.Itoa(ask.Turn), b.cfg.OnCall, approvalCard(b.view, r, ask))

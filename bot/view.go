@@ -310,19 +310,22 @@ func listed(names []string, last string) string {
 // mentionGroup names a Slack user group.
 func mentionGroup(g rotation.GroupID) string { return "<!subteam^" + esc(string(g)) + ">" }
 
-// deciders mentions those who may decide: the rule's members and groups, without the owner, the requester and who has approved already.
+// deciders mentions those who may decide: the rule's members and groups, without the owner, the requester, who has overruled the evidence and who has
+// approved already.
 func (v view) deciders(r rotation.Rotation) []string {
-	by := v.approvals.ForRotation(r).By
+	by := v.approvals.ForRotation(r).Decides(r)
 	ask, _ := r.CurrentAsk()
 	var names []string
 	for _, m := range by.Members {
 		approved := slices.ContainsFunc(ask.Approvals(), func(d rotation.Decision) bool { return d.By == m })
-		if m != r.Owner && m != r.Requester && !approved {
-			names = append(names, mention(m))
+		if name := mention(m); m != r.Owner && m != r.Requester && m != ask.Overruled.By && !approved && !slices.Contains(names, name) {
+			names = append(names, name)
 		}
 	}
 	for _, g := range by.Groups {
-		names = append(names, mentionGroup(g))
+		if name := mentionGroup(g); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
 	}
 	return names
 }

@@ -99,11 +99,13 @@ func glob(pattern, text string) bool {
 
 // Approval is the rule over decisions: for which users it is, who decides, how many of them, and until when.
 type Approval struct {
-	Name    string // what people call it
-	Matches Matches
-	By      Circle
-	Wanted  Wanted
-	Expires time.Duration // how long an ask stands; 0: as Terms say
+	Name     string // what people call it
+	Matches  Matches
+	By       Circle
+	Wanted   Wanted
+	Expires  time.Duration   // how long an ask stands; 0: as Terms say
+	Remind   []time.Duration // when those asked are reminded, each after the one before it, at most MaxReminders
+	Escalate Escalation      // who is asked if they do not decide
 }
 
 // DefaultApproval is the name of the rule for whom no other is.
@@ -114,7 +116,7 @@ type Approvals []Approval
 
 // NewApprovals makes the rules: those given, and for everybody else the flat list of approvers.
 func NewApprovals(rules []Approval, approvers []MemberID) Approvals {
-	return append(slices.Clone(rules), Approval{Name: DefaultApproval, By: Circle{Members: approvers}})
+	return append(slices.Clone(rules), Approval{Name: DefaultApproval, By: Circle{Members: approvers}, Remind: DefaultReminders()})
 }
 
 // For is the rule for a user.
@@ -154,7 +156,7 @@ func (as Approvals) traits(u User) Traits {
 
 // terms are the terms of a rotation under this rule.
 func (a Approval) terms(t Terms) Terms {
-	t.Wanted = a.Wanted
+	t.Wanted, t.Remind, t.Escalate = a.Wanted, a.Remind, a.Escalate.After
 	if a.Expires > 0 {
 		t.Expires = a.Expires
 	}

@@ -49,7 +49,7 @@ func (e *Engine) authorize(ctx context.Context, r Rotation, ev Event) (Actor, er
 	case move.By&ByOwner != 0 && by.Member == r.Owner, move.By&ByResponder != 0 && by.OnCall:
 		return by, nil
 	}
-	circle := e.approvals.ForRotation(r).By
+	circle := e.approvals.ForRotation(r).Decides(r)
 	if ev.On == Reactivate || move.By&ByResponder != 0 {
 		circle = circle.and(e.approvals.Default().By)
 	}

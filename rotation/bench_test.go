@@ -40,6 +40,7 @@ type bench struct {
 	trail   rotation.Trail
 	regions []string // of the trail
 	old     rotation.KeyID
+	with    func(*rotation.Config) // nil: as it is
 
 	engine *rotation.Engine
 	store  *faulty
@@ -77,11 +78,15 @@ func openBench(t *testing.T, regions ...string) *bench {
 func (b *bench) start(n int, apply bool) {
 	b.t.Helper()
 	b.store = newFaulty(b.kept, nthWrite(n, apply))
-	engine, err := rotation.New(rotation.Config{
+	cfg := rotation.Config{
 		Store: b.store, Accounts: []rotation.Account{{ID: account, Name: "acme", IAM: b.aws, Trail: b.trail, Regions: b.regions}}, Hand: b.hand,
 		Policy: rotation.Policy{WarnAge: 75 * 24 * time.Hour, MaxAge: 90 * 24 * time.Hour, UnusedAge: 45 * 24 * time.Hour},
 		Terms:  terms, Owners: rotation.Owners{Tag: "slack-user-id"}, Approvers: []rotation.MemberID{carol, dave},
-	})
+	}
+	if b.with != nil {
+		b.with(&cfg)
+	}
+	engine, err := rotation.New(cfg)
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -23,13 +23,15 @@ type Config struct {
 	Policy     Policy
 	Terms      Terms
 	Owners     Owners
-	Approvals  []Approval            // the rules; may be empty
-	Approvers  []MemberID            // who decides where no rule says who
-	Directory  Directory             // nil: the rules name no group, and everybody is believed to be a member
-	Exemptions map[UserRef]Exemption // may be nil
-	Shared     bool                  // other processes may work on the same store at the same time
-	Now        func() time.Time      // nil: time.Now
-	Logger     *slog.Logger          // nil: discard
+	Approvals  []Approval                                     // the rules; may be empty
+	Approvers  []MemberID                                     // who decides where no rule says who
+	Directory  Directory                                      // nil: the rules name no group, and everybody is believed to be a member
+	Zone       func(context.Context, MemberID) *time.Location // where somebody works; nil, and nil of one who is not known to: Location
+	Location   *time.Location                                 // nil: UTC
+	Exemptions map[UserRef]Exemption                          // may be nil
+	Shared     bool                                           // other processes may work on the same store at the same time
+	Now        func() time.Time                               // nil: time.Now
+	Logger     *slog.Logger                                   // nil: discard
 }
 
 // Account is one AWS account.
@@ -255,6 +257,9 @@ func (p Progress) next() time.Time {
 		case !r.Deadline.IsZero():
 			sooner(later(r.Deadline, r.Retry.At))
 		}
+		if at := r.stirs(); !at.IsZero() {
+			sooner(later(at, r.Retry.At))
+		}
 		if r.Stage == Switching && !r.Proof.Again.IsZero() {
 			sooner(later(r.Proof.Again, r.Retry.At))
 		}
@@ -290,7 +295,7 @@ func (p Progress) due(now time.Time) (Rotation, bool) {
 		return Rotation{}, false
 	}
 	elapsed := !r.Deadline.IsZero() && !now.Before(r.Deadline)
-	return *r, r.Stage.Working() || elapsed || r.looks(now)
+	return *r, r.Stage.Working() || elapsed || r.looks(now) || r.stirring(now)
 }
 
 func (p Progress) handoverDue(now time.Time) bool {
@@ -343,7 +348,7 @@ func (e *Engine) advanceOnce(ctx context.Context, scanned Rotation, taken bool) 
 		}
 	}
 	if !r.Stage.Working() && (r.Deadline.IsZero() || e.now().Before(r.Deadline)) {
-		if _, err := e.lookByItself(step, r); err != nil {
+		if err := e.byItself(step, r); err != nil {
 			e.log.Warn("look by itself", "rotation", r.ID, "err", err)
 		}
 		return r, false

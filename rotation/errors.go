@@ -97,6 +97,7 @@ const (
 	GroupUnread   Code = "group-unread"   // who may approve could not be read from Slack: unknown, so nobody more
 	NotInvolved   Code = "not-involved"   // neither the owner, nor an approver, nor on-call
 	NoTrail       Code = "no-trail"       // CloudTrail is not read in this account
+	OwnOverrule   Code = "own-overrule"   // whoever overrules the evidence does not approve on it
 	Approved      Code = "approved"       // the same person has approved already, and another one is wanted
 
 	ExemptionAsked   Code = "exemption-asked"   // one of the key waits for a decision already

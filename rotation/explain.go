@@ -16,7 +16,8 @@ type Explanation struct {
 	Terms   Terms     // of the rotation that runs, or of the next one
 	Running *Rotation // nil: none does
 	People  []Candidate
-	Unread  error // what could not be read: there may be more people than those
+	Second  []Candidate // the second circle
+	Unread  error       // what could not be read: there may be more people than those
 }
 
 // Candidate is one of those whom a rule names.
@@ -36,7 +37,8 @@ const (
 	IsRequester  Bar = "requester"
 	HasNoStand   Bar = "not-member" // no active full member
 	HasApproved  Bar = "approved"
-	StandUnknown Bar = "unknown" // it could not be looked up, or there are too many to do so: nobody is believed until they click
+	HasOverruled Bar = "overruled" // the evidence that is missing
+	StandUnknown Bar = "unknown"   // it could not be looked up, or there are too many to do so: nobody is believed until they click
 )
 
 // Able lists those whom nothing is known to bar.
@@ -78,7 +80,7 @@ func (e *Engine) explain(ctx context.Context, ref UserRef, by Actor) (Explanatio
 		owner, _ = e.inGroup(ctx, x.Group, by.Member) // nobody is believed where it cannot be told
 	}
 	if !by.OnCall && !owner {
-		decides, err := e.within(ctx, x.Rule.By.and(e.approvals.Default().By), by.Member)
+		decides, err := e.within(ctx, x.Rule.By.and(x.Rule.Escalate.To).and(e.approvals.Default().By), by.Member)
 		switch {
 		case err != nil:
 			return x, &Refusal{Code: GroupUnread, User: ref, Err: err}
@@ -88,6 +90,11 @@ func (e *Engine) explain(ctx context.Context, ref UserRef, by Actor) (Explanatio
 	}
 	x.People, x.Unread = e.candidates(ctx, x.Rule.By)
 	e.bar(ctx, &x)
+	second := x
+	second.People, err = e.candidates(ctx, x.Rule.Escalate.To)
+	x.Unread = errors.Join(x.Unread, err)
+	e.bar(ctx, &second)
+	x.Second = second.People
 	return x, nil
 }
 
@@ -128,6 +135,8 @@ func (e *Engine) bar(ctx context.Context, x *Explanation) {
 			c.Bar = IsOwner
 		case c.Member == r.Requester:
 			c.Bar = IsRequester
+		case r.hasOverruled(c.Member):
+			c.Bar = HasOverruled
 		case r.hasApproved(c.Member):
 			c.Bar = HasApproved
 		case i >= maxLookups:

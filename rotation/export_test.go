@@ -18,6 +18,8 @@ const (
 	StopBefore     = stopBefore
 	RenewEvery     = renewEvery
 	SharedTick     = sharedTick
+	MaxNudges      = maxNudges
+	MaxLookups     = maxLookups
 )
 
 // SecretsHeld counts the secrets in this process's memory, and with them the hand-overs that it remembers.

@@ -22,6 +22,13 @@ func (r Rotation) overruled() (Decision, bool) {
 	return ask.Overruled, ask.Overruled.By != ""
 }
 
+// hasOverruled tells whether somebody answers for the missing evidence of the deactivation that is decided upon. They cannot approve of it as
+// well: two people stand behind it. They may deny it, which takes their word back.
+func (r Rotation) hasOverruled(m MemberID) bool {
+	d, ok := r.overruled()
+	return ok && d.By == m
+}
+
 // overruling is the decision that an ask which this event opens is made under: the event's own, or that of the ask whose place it takes.
 func (r Rotation) overruling(ev Event) Decision {
 	switch {

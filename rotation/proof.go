@@ -71,6 +71,15 @@ func (r Rotation) looks(now time.Time) bool {
 	return r.Stage == Switching && !r.Proof.Again.IsZero() && !now.Before(r.Proof.Again)
 }
 
+// byItself does what is due while the rotation rests.
+func (e *Engine) byItself(ctx context.Context, r Rotation) error {
+	if !r.looks(e.now()) {
+		return e.stir(ctx, r)
+	}
+	_, err := e.lookByItself(ctx, r)
+	return err
+}
+
 // lookByItself reads the facts and notes what is missing. What only somebody else can have done stops the rotation, as it does when a
 // person clicks. A crash before its write leaves the look to be made again.
 func (e *Engine) lookByItself(ctx context.Context, r Rotation) (Progress, error) {

@@ -6,10 +6,11 @@ import (
 	"time"
 )
 
-// Reminder is one time that somebody had the approvers asked again.
+// Reminder is one time that somebody, or the clock, had the approvers asked again.
 type Reminder struct {
-	By MemberID
+	By MemberID // empty: the clock
 	At time.Time
+	To []MemberID // whom the clock had reminded, while the ask is open; of a person's, all who may decide
 }
 
 // How often the approvers are asked again about one ask: so that it helps who waits, and stays worth reading.
@@ -60,7 +61,7 @@ func (r *Rotation) remind(by Actor, now time.Time) error {
 		refusal.Code = HasEnded
 	case !open:
 		refusal.Code = NothingAsked
-	case len(ask.Reminders) >= maxReminders:
+	case ask.byPeople() >= maxReminders:
 		refusal.Code = RemindedOften
 	case now.Before(last.Add(remindEvery)):
 		refusal.Code, refusal.Again = TooSoon, last.Add(remindEvery)

@@ -25,11 +25,13 @@ const (
 // Terms are the waiting times a rotation runs under, fixed when it begins so that a changed configuration alters no rotation
 // under way.
 type Terms struct {
-	Quiet   time.Duration // how long the old key must have been unused before it is deactivated
-	Grace   time.Duration // how long it stays inactive before it may be deleted
-	Expires time.Duration // how long an ask for a decision stands
-	Visible time.Duration // how long the message with the secret stays if no receipt is given
-	Wanted  Wanted        // how many must approve of each change
+	Quiet    time.Duration   // how long the old key must have been unused before it is deactivated
+	Grace    time.Duration   // how long it stays inactive before it may be deleted
+	Expires  time.Duration   // how long an ask for a decision stands
+	Visible  time.Duration   // how long the message with the secret stays if no receipt is given
+	Wanted   Wanted          // how many must approve of each change
+	Remind   []time.Duration // when those asked are reminded, each after the one before it, in their working time
+	Escalate time.Duration   // after which a second circle is asked; 0: there is none
 }
 
 // Rotation is one replacement or retirement of one key, from the first request to its end. It is a value: Step returns a new one.
@@ -173,7 +175,11 @@ type Ask struct {
 	Decisions []Decision
 	Closed    string // empty while open; else the On that ended it
 	Stuck     Failure
-	Reminders []Reminder // at most maxReminders
+	Reminders []Reminder // at most maxReminders of people, and maxNudges of the clock
+	Again     time.Time  // when the engine looks whom to remind; zero: it does not
+	Escalates time.Time  // when the second circle is asked, if it is open still; zero: it is not, or it has been
+	Escalated time.Time  // since when the second circle may decide; zero: it may not
+	Lapsed    time.Time  // when it ended for want of decisions; zero: it has not, or before this was kept
 }
 
 // Approvals are those given so far.
@@ -302,6 +308,7 @@ func (p *Progress) Begin(r Rotation) {
 		past := *p.Rotation
 		past.forgetAsks(keepPastAsks)
 		past.Trace = Trace{}
+		past.forgetReminders(1)
 		p.Past = append(slices.Clip(p.Past), past)
 		for i := 0; len(p.Past) > keepPast && i < len(p.Past); {
 			if p.Past[i].exposes() { // or nobody would know of the message any more

@@ -108,6 +108,6 @@ func (r Rotation) startReplace(key Key, e Evidence) (Rotation, error) {
 func (r Rotation) ask(s Stage, e Evidence) Rotation {
 	r.Stage = s
 	r.Deadline = r.deadline()
-	r.Asks = []Ask{r.newAsk(e)}
+	r.Asks = []Ask{r.timed(r.newAsk(e), "")}
 	return r
 }

@@ -111,6 +111,8 @@ func (r Rotation) allow(m Move, by Actor) error {
 		refusal.Code, refusal.By = OwnRequest, r.Requester
 	case owner:
 		refusal.Code = OwnKey
+	case m.On == Approve && r.hasOverruled(by.Member):
+		refusal.Code, refusal.By = OwnOverrule, by.Member
 	case m.On == Approve && r.hasApproved(by.Member):
 		refusal.Code, refusal.By = Approved, by.Member
 	default:
@@ -121,7 +123,7 @@ func (r Rotation) allow(m Move, by Actor) error {
 
 func (r Rotation) hasApproved(m MemberID) bool {
 	ask, _ := r.CurrentAsk()
-	return slices.ContainsFunc(ask.Decisions, func(d Decision) bool { return d.Approve && d.By == m })
+	return ask.approvedBy(m)
 }
 
 // countIn keeps an approval that does not complete what is wanted. The turn stays, so that the buttons do, and the next approver may have
@@ -162,10 +164,11 @@ func (r Rotation) apply(m Move, ev Event) Rotation {
 		r.Proof.Again = ev.At.Add(firstLook)
 	}
 	if m.To.asks() {
-		ask := r.newAsk(ev.Evidence)
+		ask := r.timed(r.newAsk(ev.Evidence), ev.On)
 		ask.Overruled = r.overruling(ev)
 		r.Asks = append(r.Asks, ask)
 		r.forgetAsks(keepAsks)
+		r.forgetReminders(2)
 	}
 	return r
 }
@@ -198,6 +201,10 @@ func (r *Rotation) closeAsk(ev Event) {
 	}
 	ask := r.Asks[n-1]
 	ask.Closed = string(ev.On)
+	ask.forgetWhom()
+	if ev.On == Elapse {
+		ask.Lapsed = ev.At
+	}
 	if ev.By.Member != "" {
 		ask.decide(ev, r.Old)
 	}

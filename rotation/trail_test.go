@@ -127,7 +127,7 @@ func fullProgress(t *testing.T) rotation.Progress {
 		return rotation.Post{Channel: "C0123456789", TS: fmt.Sprintf("1700000000.%06d", i), Shown: strings.Repeat("h", 64), Nonce: strings.Repeat("N", 26), At: now, Tries: 99}
 	}
 	member := rotation.MemberID("U0123456789")
-	for range rotation.KeepPast + 2 {
+	for turn := range rotation.KeepPast + 2 {
 		p.Begin(rotation.Rotation{
 			User: ref, UserID: seen.UserID, Owner: member, Requester: member, Old: id(0), New: id(1), Kind: rotation.Replace, Terms: terms,
 			Stage: rotation.Stuck, Begun: now, Since: now, Turn: 1, Failure: rotation.Failure{At: rotation.Confirmed},
@@ -157,6 +157,26 @@ func fullProgress(t *testing.T) rotation.Progress {
 		r.Lost, r.Idle, r.Deadline, r.Work = r.Failure, use, now, strings.Repeat("W", 40)
 		r.Retry = rotation.Retry{Attempts: 7, At: now, Last: r.Failure.Text}
 		r.Reason = r.Asks[0].Decisions[0].Reason
+		for i := range r.Asks {
+			a := &r.Asks[i]
+			a.Again, a.Escalates, a.Escalated, a.Lapsed = now, now, now, now
+			latest := i >= len(r.Asks)-2 && turn == rotation.KeepPast+1 || i == len(r.Asks)-1
+			for n := range 3 + rotation.MaxNudges + rotation.MaxReminders {
+				if name := fmt.Sprintf("%s/remind%d-%d", r.ID, a.Turn, n); latest {
+					p.Posts[name] = post(n) // and that it was escalated, and has lapsed
+				}
+			}
+			if !latest {
+				continue
+			}
+			for n := range rotation.MaxNudges + rotation.MaxReminders {
+				x := rotation.Reminder{By: member, At: now}
+				if n < rotation.MaxNudges && i == len(r.Asks)-1 && turn == rotation.KeepPast+1 {
+					x.By, x.To = "", slices.Repeat([]rotation.MemberID{member}, rotation.MaxLookups)
+				}
+				a.Reminders = append(a.Reminders, x)
+			}
+		}
 		for _, a := range r.Asks {
 			p.Posts[fmt.Sprintf("%s/ask%d", r.ID, a.Turn)] = post(a.Turn)
 		}

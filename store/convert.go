@@ -156,11 +156,17 @@ func (r blockRecord) block() rotation.Block {
 }
 
 func fromTerms(t rotation.Terms) termsRecord {
-	return termsRecord{Quiet: t.Quiet, Grace: t.Grace, Expires: t.Expires, Visible: t.Visible, Wanted: wantedRecord(t.Wanted)}
+	return termsRecord{
+		Quiet: t.Quiet, Grace: t.Grace, Expires: t.Expires, Visible: t.Visible, Wanted: wantedRecord(t.Wanted),
+		Remind: each(t.Remind, same), Escalate: t.Escalate,
+	}
 }
 
 func (r termsRecord) terms() rotation.Terms {
-	return rotation.Terms{Quiet: r.Quiet, Grace: r.Grace, Expires: r.Expires, Visible: r.Visible, Wanted: rotation.Wanted(r.Wanted)}
+	return rotation.Terms{
+		Quiet: r.Quiet, Grace: r.Grace, Expires: r.Expires, Visible: r.Visible, Wanted: rotation.Wanted(r.Wanted),
+		Remind: r.Remind, Escalate: r.Escalate,
+	}
 }
 
 func fromAsk(a rotation.Ask) askRecord {
@@ -175,6 +181,10 @@ func fromAsk(a rotation.Ask) askRecord {
 		Closed:    a.Closed,
 		Stuck:     failureRecord(a.Stuck),
 		Reminders: each(a.Reminders, fromReminder),
+		Again:     a.Again.UTC(),
+		Escalates: a.Escalates.UTC(),
+		Escalated: a.Escalated.UTC(),
+		Lapsed:    a.Lapsed.UTC(),
 	}
 }
 
@@ -190,6 +200,10 @@ func (r askRecord) ask() rotation.Ask {
 		Closed:    r.Closed,
 		Stuck:     rotation.Failure(r.Stuck),
 		Reminders: each(r.Reminders, func(x reminderRecord) rotation.Reminder { return rotation.Reminder(x) }),
+		Again:     r.Again,
+		Escalates: r.Escalates,
+		Escalated: r.Escalated,
+		Lapsed:    r.Lapsed,
 	}
 }
 
@@ -270,6 +284,7 @@ func fromLink(l *rotation.Link) *linkRecord {
 func fromReminder(x rotation.Reminder) reminderRecord {
 	r := reminderRecord(x)
 	r.At = r.At.UTC()
+	r.To = each(r.To, same)
 	return r
 }
 
@@ -284,6 +299,9 @@ func fromEntry(e rotation.Entry) entryRecord {
 	r.At = r.At.UTC()
 	return r
 }
+
+// same converts nothing.
+func same[A any](v A) A { return v }
 
 // each converts a list. An empty one becomes nil, as it is read again.
 func each[A, B any](list []A, convert func(A) B) []B {

@@ -90,11 +90,13 @@ type (
 	}
 
 	termsRecord struct {
-		Quiet   time.Duration `json:"quiet_ns,omitzero"`
-		Grace   time.Duration `json:"grace_ns,omitzero"`
-		Expires time.Duration `json:"expires_ns,omitzero"`
-		Visible time.Duration `json:"visible_ns,omitzero"`
-		Wanted  wantedRecord  `json:"wanted,omitzero"`
+		Quiet    time.Duration   `json:"quiet_ns,omitzero"`
+		Grace    time.Duration   `json:"grace_ns,omitzero"`
+		Expires  time.Duration   `json:"expires_ns,omitzero"`
+		Visible  time.Duration   `json:"visible_ns,omitzero"`
+		Wanted   wantedRecord    `json:"wanted,omitzero"`
+		Remind   []time.Duration `json:"remind_ns,omitempty"`
+		Escalate time.Duration   `json:"escalate_ns,omitzero"`
 	}
 
 	wantedRecord struct {
@@ -128,11 +130,16 @@ type (
 		Closed    string           `json:"closed,omitzero"`
 		Stuck     failureRecord    `json:"stuck,omitzero"`
 		Reminders []reminderRecord `json:"reminders,omitempty"`
+		Again     time.Time        `json:"again,omitzero"`
+		Escalates time.Time        `json:"escalates,omitzero"`
+		Escalated time.Time        `json:"escalated,omitzero"`
+		Lapsed    time.Time        `json:"lapsed,omitzero"`
 	}
 
 	reminderRecord struct {
-		By rotation.MemberID `json:"by"`
-		At time.Time         `json:"at,omitzero"`
+		By rotation.MemberID   `json:"by"`
+		At time.Time           `json:"at,omitzero"`
+		To []rotation.MemberID `json:"to,omitempty"`
 	}
 
 	decisionRecord struct {

@@ -124,6 +124,8 @@ func New(ctx context.Context, o Options) (*App, error) {
 		Approvals:  cfg.Approval,
 		Approvers:  people.Approvers,
 		Directory:  people,
+		Zone:       people.Zone,
+		Location:   cfg.Timezone,
 		Exemptions: exemptions(cfg.Exemptions),
 		Now:        o.Now,
 		Logger:     o.Logger,

@@ -229,5 +229,6 @@ func (in *reader) config(root section) Config {
 	in.policy(root, &cfg)
 	in.schedule(root, &cfg)
 	in.approvable(root, &cfg)
+	in.timely(root, &cfg)
 	return cfg
 }

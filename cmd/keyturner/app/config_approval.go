@@ -51,6 +51,7 @@ func (in *reader) approval(root section, cfg *Config) {
 		seen[strings.ToLower(name)] = at
 		rule := rotation.Approval{Name: name, Matches: in.matches(s, cfg), By: in.circle(s, "approvers")}
 		rule.Wanted = in.needed(s, rule.By)
+		rule.Remind, rule.Escalate = in.remind(s), in.escalate(s, rule.By)
 		if _, ok := s.values["expires"]; ok {
 			in.duration(s, "expires", &rule.Expires, time.Hour, 0)
 		}
@@ -220,6 +221,7 @@ func (c Config) ruleLines() []string {
 			line += fmt.Sprintf("; approvals to create %d, to deactivate %d, to delete %d",
 				w.At(rotation.Requested), w.At(rotation.Confirmed), w.At(rotation.Expiring))
 		}
+		line += timingLine(rule)
 		if rule.Expires > 0 {
 			line += "; lapses after " + days(rule.Expires)
 		}

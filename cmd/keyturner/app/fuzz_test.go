@@ -255,6 +255,14 @@ func writeRules(b *strings.Builder, rules []rotation.Approval) {
 		if r.Expires > 0 {
 			fmt.Fprintf(b, "  expires: %s\n", r.Expires)
 		}
+		remind := "none"
+		if len(r.Remind) > 0 {
+			remind = strings.ReplaceAll(fmt.Sprint(r.Remind), " ", ", ")
+		}
+		fmt.Fprintf(b, "  remind: %s\n", remind)
+		if e := r.Escalate; e.After > 0 {
+			fmt.Fprintf(b, "  escalate: {after: %s, to: [%s]}\n", e.After, strings.Join(names(e.To), ", "))
+		}
 		b.WriteString("  needed:\n")
 		for field, n := range map[string]int{"create": r.Wanted.Create, "deactivate": r.Wanted.Deactivate, "delete": r.Wanted.Delete} {
 			if n > 0 {

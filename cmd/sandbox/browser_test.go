@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 )
 
-var update = flag.Bool("update", false, "rewrite screenshot.png")
+var update = flag.Bool("update", false, "rewrite screenshot.png and the transcripts")
 
 const (
 	channelEntry = ".sidebar .entry"

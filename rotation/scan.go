@@ -40,6 +40,21 @@ type Sight struct {
 	Keys []Key // oldest first; those of Root and those known by the report alone have no id
 }
 
+// Judge names every breach of what a scan has seen of a user. A user whose key AWS has found in public has all those that work named: which
+// one it was, AWS tells by mail alone.
+func (p Policy) Judge(seen Sight, now time.Time) []Finding {
+	if seen.Root {
+		return []Finding{{Breach: RootKey, User: seen.User.Ref, Key: seen.Keys[0]}}
+	}
+	var found []Finding
+	for _, k := range seen.Keys {
+		if seen.User.Quarantine != "" && k.Status == Active {
+			found = append(found, Finding{Breach: Quarantined, User: seen.User.Ref, Key: k})
+		}
+	}
+	return append(found, p.Findings(seen.User.Ref, seen.Keys, now)...)
+}
+
 // Each reads every account and calls found, which is never called twice at the same time, with each user at whom to look. The states
 // are in the order of the accounts.
 func (s Scan) Each(ctx context.Context, found func(Sight) error) []AccountState {
@@ -128,7 +143,9 @@ func (a *sweep) run(ctx context.Context) AccountState {
 	if a.state.Err = errors.Join(err, a.failed.err()); a.state.Err != nil {
 		a.Logger.Error("scan account", "account", a.account.ID, "err", a.state.Err)
 	}
-	slices.Sort(a.state.Unseen)
+	if slices.Sort(a.state.Unseen); err != nil && a.state.Users == 0 {
+		a.state.Unseen = nil // nothing is seen, which the error says
+	}
 	return a.state
 }
 

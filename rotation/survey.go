@@ -37,7 +37,7 @@ func (e *Engine) surveyUser(ctx context.Context, seen Sight) ([]Finding, error) 
 	u, keys := seen.User, seen.Keys
 	switch {
 	case seen.Root:
-		return rootFindings(seen), nil
+		return e.cfg.Policy.Judge(seen, e.now()), nil
 	case slices.ContainsFunc(keys, func(k Key) bool { return k.ID == "" }):
 		return nil, nil // nobody could act on a key without an id, and the account's state says that they are not seen
 	}
@@ -45,7 +45,7 @@ func (e *Engine) surveyUser(ctx context.Context, seen Sight) ([]Finding, error) 
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, fmt.Errorf("read progress of %s: %w", u.Ref, err)
 	}
-	found := append(quarantined(u, keys), slices.DeleteFunc(e.cfg.Policy.Findings(u.Ref, keys, e.now()), p.expects)...)
+	found := slices.DeleteFunc(e.cfg.Policy.Judge(seen, e.now()), p.expects)
 	var owns Ownership
 	if len(found) > 0 {
 		if owns = e.cfg.Owners.Of(ctx, u, p.Link); owns.Err != nil {
@@ -60,21 +60,6 @@ func (e *Engine) surveyUser(ctx context.Context, seen Sight) ([]Finding, error) 
 		}
 	}
 	return found, nil
-}
-
-func rootFindings(seen Sight) []Finding {
-	return []Finding{{Breach: RootKey, User: seen.User.Ref, Key: seen.Keys[0]}}
-}
-
-// quarantined names every key that works of a user whose key AWS has found in public: which one it was, AWS tells by mail alone.
-func quarantined(u User, keys []Key) []Finding {
-	var found []Finding
-	for _, k := range keys {
-		if u.Quarantine != "" && k.Status == Active {
-			found = append(found, Finding{Breach: Quarantined, User: u.Ref, Key: k})
-		}
-	}
-	return found
 }
 
 // inQuarantine tells whether the latest scan, or list of the account's users, had a user quarantined. It asks nobody; that nothing is

@@ -1,6 +1,7 @@
 // Keyturner rotates the access keys of AWS IAM users, with people deciding in Slack.
 //
 //	keyturner run --config FILE     serve until interrupted; --store and --health ADDRESS, see run --help
+//	keyturner scan --config FILE    list what there is to find, without Slack; see scan --help
 //	keyturner config check FILE     read a configuration and say what it means
 //	keyturner store backup FILE     copy the store to a new file, while keyturner runs or not
 //	keyturner store restore FILE    make the store anew from such a copy
@@ -11,7 +12,7 @@
 //
 // run takes its tokens from SLACK_APP_TOKEN and SLACK_BOT_TOKEN, or from the files that SLACK_APP_TOKEN_FILE and SLACK_BOT_TOKEN_FILE
 // name, and its AWS credentials from where the AWS SDK looks. SLACK_API_URL and AWS_ENDPOINT_URL point it elsewhere. It logs JSON
-// to standard error. It exits with 0 when interrupted, with 2 if the configuration, the environment or the command line is wrong,
+// to standard error. A scan exits as its help says; every other command exits with 0 when interrupted, with 2 if the configuration, the environment or the command line is wrong,
 // and with 1 on any other failure.
 package main
 
@@ -48,6 +49,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
+	}
+	if end, said := errors.AsType[*outcome](err); said {
+		return end.code
 	}
 	fmt.Fprintf(stderr, "keyturner: %v\n", err)
 	if _, failed := errors.AsType[*failure](err); failed {
@@ -107,7 +111,7 @@ func commands() *cobra.Command {
 		Args:  cobra.NoArgs,
 		Run:   func(cmd *cobra.Command, _ []string) { fmt.Fprintln(cmd.OutOrStdout(), "keyturner", buildVersion()) },
 	}
-	root.AddCommand(serve, config, storeCommands(), version)
+	root.AddCommand(serve, config, scanCommand(), storeCommands(), version)
 	return root
 }
 

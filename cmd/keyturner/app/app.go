@@ -75,10 +75,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	var domain []rotation.Account
 	names, traced := map[string]string{}, map[string]bool{}
 	for _, a := range cfg.Accounts {
-		account, err := awsiam.New(awsiam.Config{
-			ID: a.ID, Name: a.Name, Role: a.Role, ExternalID: a.ExternalID, AWS: *o.AWS, Logger: o.Logger, TrailRegions: a.TrailRegions,
-			ReadsPerSecond: o.AWSPace, WritesPerSecond: o.AWSPace / 10,
-		})
+		account, err := a.open(awsiam.Config{AWS: *o.AWS, Logger: o.Logger, ReadsPerSecond: o.AWSPace, WritesPerSecond: o.AWSPace / 10})
 		if err != nil {
 			return nil, err
 		}
@@ -106,7 +103,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 	}
 	a := &App{store: kept, accounts: accounts, health: o.Health, log: o.Logger}
 
-	policy := rotation.Policy{WarnAge: cfg.Policy.WarnAge, MaxAge: cfg.Policy.MaxAge, UnusedAge: cfg.Policy.UnusedAge}
+	policy := cfg.findings()
 	people := &bot.People{Slack: api, Approvers: members(cfg.Slack.Approvers), OnCall: members(cfg.Slack.Oncall), Now: o.Now}
 	outbox := bot.NewOutbox(bot.OutboxConfig{
 		Slack: api, People: people, Accounts: names, OwnerTag: cfg.Owners.Tag, Policy: policy, Approvals: cfg.Approval, Traced: traced, Now: o.Now,

@@ -188,7 +188,13 @@ var lineEnds = regexp.MustCompile(`(?m)[ \t\r]+$`)
 
 // Load reads and checks the configuration file at path. The error is one line, "path:LINE:COL: what is wrong; write …", without
 // LINE and COL when the file cannot be read at all.
-func Load(path string) (Config, error) {
+func Load(path string) (Config, error) { return load(&reader{name: path}) }
+
+// LoadForScan is Load for whom Slack is not needed: it may be missing, and is checked if it is there.
+func LoadForScan(path string) (Config, error) { return load(&reader{name: path, noSlack: true}) }
+
+func load(in *reader) (Config, error) {
+	path := in.name
 	data, err := os.ReadFile(path)
 	if err != nil {
 		if pathErr, ok := errors.AsType[*fs.PathError](err); ok {
@@ -196,15 +202,16 @@ func Load(path string) (Config, error) {
 		}
 		return Config{}, fmt.Errorf("%s: cannot be read: %w; write a file there, starting from deploy/keyturner.example.yaml", path, err)
 	}
-	return Parse(path, data)
+	return parse(in, data)
 }
 
 // Parse checks the configuration in data, in UTF-8; name stands for its path in the error, which is as for [Load]. Of several
 // problems the one that stands first in the file is reported. The result does not depend on the time of day, the machine's zone
 // or its environment.
-func Parse(name string, data []byte) (Config, error) {
+func Parse(name string, data []byte) (Config, error) { return parse(&reader{name: name}, data) }
+
+func parse(in *reader, data []byte) (Config, error) {
 	data = lineEnds.ReplaceAll(bytes.TrimPrefix(data, []byte("\ufeff")), nil)
-	in := &reader{name: name}
 	root, ok := in.parse(data)
 	if !ok {
 		return Config{}, in.err()
@@ -228,7 +235,9 @@ func (in *reader) config(root section) Config {
 	in.exemptions(root, &cfg)
 	in.policy(root, &cfg)
 	in.schedule(root, &cfg)
-	in.approvable(root, &cfg)
-	in.timely(root, &cfg)
+	if _, there := root.values["slack"]; there || !in.noSlack {
+		in.approvable(root, &cfg)
+		in.timely(root, &cfg)
+	}
 	return cfg
 }

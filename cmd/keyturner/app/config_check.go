@@ -75,6 +75,9 @@ func (in *reader) timezone(root section, cfg *Config) {
 
 func (in *reader) slack(root section, cfg *Config) {
 	s, ok := root.child("slack")
+	if _, there := root.values["slack"]; in.noSlack && !there {
+		return
+	}
 	if !ok {
 		in.missing(root, "slack", "slack: with approvals_channel, oncall_channel and approvers")
 		return

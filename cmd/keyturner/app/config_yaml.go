@@ -57,6 +57,8 @@ type reader struct {
 	name  string
 	wrong problem // something that is there
 	lacks problem // something that is not: reported only if all else is well, since its name may just be misspelled
+
+	noSlack bool // it may be missing
 }
 
 // fail notes that something in the file is wrong: what, and what to write instead. Neither may hold a value that has not been

@@ -1,0 +1,128 @@
+package listing
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keyturner/keyturner/rotation"
+)
+
+// Owners says where it stands who is answerable for a user. It asks nobody, so it passes on what it finds: a member's id, a group's, or
+// an e-mail address.
+type Owners struct {
+	Links map[rotation.UserRef]string
+	Tags  []string // the keys of tags, in the order in which they count
+	Names bool     // a user's name may be an address
+}
+
+func (o Owners) of(u rotation.User) (owner string, known bool) {
+	if owner = o.Links[u.Ref]; owner != "" {
+		return owner, true
+	}
+	for _, tag := range o.Tags {
+		if u.Tags[tag] != "" {
+			return u.Tags[tag], true
+		}
+	}
+	if o.Names && strings.Contains(u.Ref.Name, "@") {
+		return u.Ref.Name, true
+	}
+	return "", !u.Untold
+}
+
+// Clerk makes a listing of what a scan shows. One makes one listing.
+type Clerk struct {
+	Policy     rotation.Policy
+	Owners     Owners
+	Exemptions map[rotation.UserRef]rotation.Exemption
+	Names      map[string]string // of accounts, by id
+	At         time.Time
+	Version    string
+	ReportOnly bool
+
+	found []Finding
+}
+
+// Note lists what was seen of a user. It is for rotation.Scan's Each.
+func (c *Clerk) Note(seen rotation.Sight) error {
+	owner, known := c.Owners.of(seen.User)
+	for _, f := range c.Policy.Judge(seen, c.At) {
+		rule := RuleOf(f.Breach)
+		row := Finding{
+			Rule: rule.ID, Severity: rule.Severity, Controls: append([]string{}, rule.Controls...),
+			AccountID: f.User.Account, AccountName: c.Names[f.User.Account], User: f.User.Name, UserID: seen.User.ID, UserPath: seen.User.Path,
+			KeyID: string(f.Key.ID), KeyStatus: string(f.Key.Status), Owner: owner, OwnerKnown: known || seen.Root,
+			LastUse: "unknown", LastService: f.Key.LastUse.Service, LastRegion: f.Key.LastUse.Region,
+		}
+		if f.Key.LastUse.State != rotation.UseUnknown {
+			row.LastUse = string(f.Key.LastUse.State)
+		}
+		row.LastUsed, row.KeyCreated = moment(f.Key.LastUse.At), moment(f.Key.Created)
+		if row.KeyCreated != nil {
+			days := int(f.Key.Age(c.At) / (24 * time.Hour))
+			row.KeyAge = &days
+		}
+		if x := c.Exemptions[f.User]; x.Holds(c.At) && f.Breach != rotation.Quarantined && !seen.Root {
+			row.Exempt, row.ExemptReason, row.ExemptUntil = true, x.Reason, moment(x.Until)
+			row.exemptDay = x.Until.Add(-1).Format(time.DateOnly)
+		}
+		c.found = append(c.found, row)
+	}
+	return nil
+}
+
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC()
+	return &t
+}
+
+// Listing ends the listing, with how each account was read.
+func (c *Clerk) Listing(states []rotation.AccountState) Listing {
+	days := func(d time.Duration) int { return int(d / (24 * time.Hour)) }
+	l := Listing{
+		Schema: Schema, Version: c.Version, ScannedAt: c.At.Truncate(time.Second), Complete: true, Source: Live, Accounts: []Account{}, Findings: c.found,
+		Policy: Policy{days(c.Policy.WarnAge), days(c.Policy.MaxAge), days(c.Policy.UnusedAge)},
+	}
+	if c.ReportOnly {
+		l.Source = Report
+	}
+	if l.Findings == nil {
+		l.Findings = []Finding{}
+	}
+	slices.SortStableFunc(l.Findings, func(a, b Finding) int {
+		return cmp.Or(
+			cmp.Compare(rank(a.Rule), rank(b.Rule)), strings.Compare(stamp(a.KeyCreated), stamp(b.KeyCreated)),
+			strings.Compare(a.AccountID, b.AccountID), strings.Compare(a.User, b.User), strings.Compare(a.KeyID, b.KeyID),
+		)
+	})
+	for _, s := range states {
+		a := Account{ID: s.ID, Name: s.Name, State: Read, ReportMade: moment(s.ReportMade), Users: s.Users, Unseen: []Unseen{}}
+		for _, u := range s.Unseen {
+			a.State = Partly
+			a.Unseen = append(a.Unseen, Unseen{u.What(), u.Permission()})
+		}
+		if s.Err != nil {
+			a.State, a.Error = Partly, strings.Join(strings.Fields(s.Err.Error()), " ")
+			if s.Users == 0 {
+				a.State = NotRead
+			}
+		}
+		for _, f := range l.Findings {
+			if f.AccountID == s.ID {
+				a.Findings++
+			}
+		}
+		l.Complete = l.Complete && a.State == Read
+		l.Accounts = append(l.Accounts, a)
+	}
+	return l
+}
+
+func rank(rule string) int {
+	return slices.IndexFunc(Rules, func(r Rule) bool { return r.ID == rule })
+}

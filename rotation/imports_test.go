@@ -12,19 +12,20 @@ import (
 func TestImports(t *testing.T) {
 	const module = "github.com/keyturner/keyturner/"
 	allowed := map[string][]string{ // of our own packages, by package
-		"rotation":             nil,
-		"rotation/awsiam":      {"rotation"},
-		"rotation/iamsim":      nil,
-		"store":                {"rotation"},
-		"store/storetest":      {"rotation"},
-		"store/dynalitetest":   {"bot/slacksim/npmtest", "store"}, // for tests alone; npmtest knows nothing of Slack
-		"bot":                  {"rotation"},
-		"bot/slacksim":         nil,
-		"bot/slacksim/npmtest": nil, // for tests alone
-		"deploy":               nil,
-		"cmd/keyturner/app":    {"bot", "rotation", "rotation/awsiam", "store"},
-		"cmd/keyturner":        {"cmd/keyturner/app", "store"},
-		"cmd/sandbox":          {"bot/slacksim", "cmd/keyturner/app", "deploy", "rotation", "rotation/iamsim", "store"},
+		"rotation":              nil,
+		"rotation/awsiam":       {"rotation"},
+		"rotation/iamsim":       nil,
+		"store":                 {"rotation"},
+		"store/storetest":       {"rotation"},
+		"store/dynalitetest":    {"bot/slacksim/npmtest", "store"}, // for tests alone; npmtest knows nothing of Slack
+		"bot":                   {"rotation"},
+		"bot/slacksim":          nil,
+		"bot/slacksim/npmtest":  nil, // for tests alone
+		"deploy":                nil,
+		"cmd/keyturner/app":     {"bot", "cmd/keyturner/listing", "rotation", "rotation/awsiam", "store"},
+		"cmd/keyturner/listing": {"rotation"},
+		"cmd/keyturner":         {"cmd/keyturner/app", "cmd/keyturner/listing", "store"},
+		"cmd/sandbox":           {"bot/slacksim", "cmd/keyturner/app", "deploy", "rotation", "rotation/iamsim", "store"},
 	}
 	list := exec.CommandContext(t.Context(), "go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "./...")
 	list.Dir = ".."

@@ -297,7 +297,7 @@ const (
 	keepPast     = 3 // more while the secret of one stands in Slack
 	keepAsks     = 12
 	keepPastAsks = 6
-	keepTrail    = 40
+	keepTrail    = 30
 	keepNotices  = 20
 )
 

@@ -68,6 +68,15 @@ var policies = map[string][]statement{
 	"assume-policy.json": {
 		{Sid: "EnterAccounts", Effect: "Allow", Resource: words{"arn:aws:iam::*:role/keyturner"}, Action: words{"sts:AssumeRole"}},
 	},
+	// Only where the configuration has an organization; in its management account or a delegated administrator's. The last three are for
+	// include and exclude by unit and tag.
+	"organization-policy.json": {{
+		Sid: "ListOrganization", Effect: "Allow", Resource: words{"*"},
+		Action: words{
+			"organizations:ListAccounts", "organizations:ListAccountsForParent", "organizations:ListOrganizationalUnitsForParent",
+			"organizations:ListTagsForResource",
+		},
+	}},
 	// Only for accounts whose delivery is secretsmanager or ssm, and for the names that their secret_name makes. GetParameter is called without
 	// decryption, to look whether a parameter is there; the last statement keeps it from doing more
 	// (https://docs.aws.amazon.com/kms/latest/developerguide/services-parameter-store.html).
@@ -157,7 +166,9 @@ func TestPolicies(t *testing.T) {
 // TestPolicies_BotCanCallWhatItCalls compares the bot's policies with the calls in the adapter, in both directions.
 func TestPolicies_BotCanCallWhatItCalls(t *testing.T) {
 	granted := map[string]bool{}
-	for _, s := range slices.Concat(parsePolicy(t, "iam-policy.json").Statement, parsePolicy(t, "delivery-policy.json").Statement) {
+	for _, s := range slices.Concat(
+		parsePolicy(t, "iam-policy.json").Statement, parsePolicy(t, "delivery-policy.json").Statement, parsePolicy(t, "organization-policy.json").Statement,
+	) {
 		for _, action := range s.Action {
 			if s.Effect == "Allow" {
 				granted[action] = true
@@ -169,7 +180,7 @@ func TestPolicies_BotCanCallWhatItCalls(t *testing.T) {
 		t.Fatalf("sources of the adapter: %d, %v", len(sources), err)
 	}
 	called := map[string]bool{}
-	input := regexp.MustCompile(`\b(iam|cloudtrail|secretsmanager|ssm)\.([A-Z]\w+)Input\{`)
+	input := regexp.MustCompile(`\b(iam|cloudtrail|organizations|secretsmanager|ssm)\.([A-Z]\w+)Input\{`)
 	for _, source := range sources {
 		if strings.HasSuffix(source, "_test.go") {
 			continue

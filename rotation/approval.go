@@ -72,6 +72,9 @@ func (m Matches) Holds(u UserRef, t Traits) bool {
 	return has && glob(m.Value, value)
 }
 
+// Like tells whether text is of a form as in the rules, in which * stands for any characters and ? for one.
+func Like(form, text string) bool { return glob(form, text) }
+
 // glob tells whether text is of a form in which * stands for any characters, slashes too, and ? for one.
 func glob(pattern, text string) bool {
 	p, s := []rune(pattern), []rune(text)

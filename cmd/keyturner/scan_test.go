@@ -21,6 +21,7 @@ import (
 
 	"github.com/keyturner/keyturner/cmd/keyturner/app"
 	"github.com/keyturner/keyturner/cmd/keyturner/listing"
+	"github.com/keyturner/keyturner/rotation/iamsim"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -262,6 +263,32 @@ func TestScan_ExitCodes(t *testing.T) {
 		if strings.HasPrefix(c.Op, "Create") || strings.HasPrefix(c.Op, "Update") || strings.HasPrefix(c.Op, "Delete") {
 			t.Errorf("a scan has called %s", c.Op)
 		}
+	}
+}
+
+// TestScan_Organization finds the accounts, and fails whole if it may not.
+func TestScan_Organization(t *testing.T) {
+	sim, key, secret := scanSim(t, time.Now)
+	production := sim.AddAccount("111122223333", "")
+	production.AddRole("keyturner", "right")
+	sim.AddOrganization(iamsim.Organization{Management: production, Members: []*iamsim.Account{sim.AddAccount("222233334444", "")}, EmptyPages: true})
+	for name, value := range scanServer(t, sim, key, secret) {
+		t.Setenv(name, value)
+	}
+	config := filepath.Join(t.TempDir(), "keyturner.yaml")
+	if err := os.WriteFile(config, []byte("organization: {role_name: keyturner, external_id: right}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	code := run(t.Context(), []string{"scan", "--config", config}, &stdout, &stderr)
+	if out := stdout.String(); code != 2 || !strings.Contains(out, "ci-deploy") || !strings.Contains(out, "sandbox") || !strings.Contains(out, "in 2 accounts") {
+		t.Errorf("exit code %d: %s%s", code, out, stderr.String())
+	}
+	sim.Fail("ListAccounts", iamsim.Fault{Code: "AccessDenied"})
+	stdout.Reset()
+	code = run(t.Context(), []string{"scan", "--config", config}, &stdout, &stderr)
+	if code != 2 || stdout.Len() > 0 || !strings.Contains(stderr.String(), "organization-policy.json") {
+		t.Errorf("exit code %d: %s%s", code, stdout.String(), stderr.String())
 	}
 }
 

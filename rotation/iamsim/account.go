@@ -30,8 +30,10 @@ type Account struct {
 	root    *Key
 	report  *report
 
-	organization *Organization          // nil: in none
-	standing     string                 // state in the organization; empty: active
+	organization *Organization // nil: in none
+	standing     string        // state in the organization; empty: active
+	unit         string        // of the organization; empty: the root
+	unitTags     map[string]string
 	events       []*event               // oldest first
 	paced        map[string][]time.Time // latest calls, by what has a limit of its own
 	secrets      map[string]*secret

@@ -2,7 +2,7 @@
 //
 // A [Sim] is an [http.Handler] holding any number of AWS accounts. It speaks the
 // Query protocol of IAM and STS (form POST or query-string GET in, XML out) and
-// the JSON 1.1 protocol of Organizations (ListAccounts), CloudTrail
+// the JSON 1.1 protocol of Organizations (accounts, units, tags), CloudTrail
 // (LookupEvents), Secrets Manager and the Parameter Store of Systems Manager. It
 // checks every Signature Version 4 against the secrets of its own keys, and
 // answers with the envelopes, error codes and HTTP statuses that aws-sdk-go-v2,
@@ -72,7 +72,7 @@
 //   - A root user that can sign, signing certificates, MFA devices, login profiles
 //     and service-specific credentials, beyond what the report and the account
 //     summary say of them. Groups and attached policies are names on a user.
-//   - Organizations: delegated administrators, units, and other operations. A
+//   - Organizations: delegated administrators, and other operations. A
 //     state set on an account ends no session and refuses no signature; it only
 //     keeps its roles from being assumed.
 //   - CloudTrail: data and Insights events, trails, the copy of a cross-account

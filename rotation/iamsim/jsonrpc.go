@@ -16,7 +16,10 @@ var jsonAPIs = []*api{
 	{
 		service: "organizations", internal: "ServiceException", global: true,
 		operations: map[string]operation{
-			"ListAccounts": listAccounts,
+			"ListAccounts":                     listAccounts,
+			"ListAccountsForParent":            listAccountsForParent,
+			"ListOrganizationalUnitsForParent": listOrganizationalUnitsForParent,
+			"ListTagsForResource":              listTagsForResource,
 		},
 	},
 	{

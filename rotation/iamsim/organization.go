@@ -30,9 +30,24 @@ type Organization struct {
 	// EmptyPages puts a page without accounts, but with a NextToken, before every
 	// page of ListAccounts, which Organizations says can happen.
 	EmptyPages bool
+	// Units are the organizational units, each with the unit that it is in, or
+	// [RootUnit].
+	Units map[string]string
 	// OmitState and OmitStatus leave that field out of every account. Status is
 	// being retired in favour of State, so there are times when only one is sent.
 	OmitState, OmitStatus bool
+}
+
+// RootUnit is the id of every organization's root, where accounts are until
+// [Account.Place] puts them elsewhere.
+const RootUnit = "r-sim1"
+
+// Place puts the account into a unit of its organization and gives it tags there.
+func (a *Account) Place(unit string, tags map[string]string) {
+	a.sim.mu.Lock()
+	defer a.sim.mu.Unlock()
+	a.unit, a.unitTags = unit, tags
+	a.sim.touch()
 }
 
 // AddOrganization joins accounts into an organization. An account that was in
@@ -137,12 +152,9 @@ func listAccounts(rq *request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := rq.account.organization
-	switch {
-	case o == nil:
-		return nil, refusal("AWSOrganizationsNotInUseException", "Your account is not a member of an organization.")
-	case o.Management != rq.account:
-		return nil, refusal("AccessDeniedException", "You don't have permissions to access this resource.")
+	o, err := rq.managed()
+	if err != nil {
+		return nil, err
 	}
 	size := maxAccounts
 	if in.MaxResults != nil {
@@ -164,6 +176,18 @@ func listAccounts(rq *request) (any, error) {
 		return listAccountsOutput{Accounts: []accountJSON{}, NextToken: rq.encodeMarker("-" + after)}, nil
 	}
 	return rq.accountsAfter(after, size), nil
+}
+
+// managed is the organization that the caller may look at.
+func (rq *request) managed() (*Organization, error) {
+	o := rq.account.organization
+	switch {
+	case o == nil:
+		return nil, refusal("AWSOrganizationsNotInUseException", "Your account is not a member of an organization.")
+	case o.Management != rq.account:
+		return nil, refusal("AccessDeniedException", "You don't have permissions to access this resource.")
+	}
+	return o, nil
 }
 
 // accountsAfter is one page of the caller's organization, by account id.

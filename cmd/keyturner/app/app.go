@@ -52,7 +52,8 @@ type App struct {
 	log      *slog.Logger
 }
 
-// New opens the store and wires everything round it. It calls neither Slack nor AWS. Close it after Run.
+// New opens the store and wires everything round it. It does not call Slack, and AWS only to list the accounts of an organization, without
+// which there would be accounts that nobody looks after. Close it after Run.
 //
 // It is one straight line on purpose: who gets what can be read from top to bottom.
 func New(ctx context.Context, o Options) (*App, error) {
@@ -69,6 +70,10 @@ func New(ctx context.Context, o Options) (*App, error) {
 			return nil, err
 		}
 		o.AWS = &loaded
+	}
+	cfg, err := cfg.withMembers(ctx, *o.AWS)
+	if err != nil {
+		return nil, err
 	}
 
 	var accounts []*awsiam.Account

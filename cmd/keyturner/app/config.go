@@ -37,8 +37,10 @@ type Config struct {
 	Timezone *time.Location
 	// Slack names the channels and members that decide.
 	Slack Slack
-	// Accounts are the AWS accounts looked after, at least one, in the order of the file; id and name are unique.
+	// Accounts are the AWS accounts looked after, at least one unless there is an Organization, in the order of the file; id and name are unique.
 	Accounts []Account
+	// Organization says which accounts of an organization are looked after as well. Nil: none.
+	Organization *Organization
 	// Approval are the rules of who approves, the first that is for a user counting. For whom there is none, Slack.Approvers decide.
 	Approval []rotation.Approval
 	// Owners says how the owner of an IAM user is found.
@@ -229,6 +231,7 @@ func (in *reader) config(root section) Config {
 	in.store(root, &cfg)
 	in.timezone(root, &cfg)
 	in.slack(root, &cfg)
+	in.organization(root, &cfg)
 	in.accounts(root, &cfg)
 	in.approval(root, &cfg)
 	in.owners(root, &cfg)

@@ -76,6 +76,8 @@ func (in *reader) matches(s section, cfg *Config) rotation.Matches {
 		switch {
 		case ok && i >= 0:
 			m.Accounts = append(m.Accounts, cfg.Accounts[i].ID)
+		case ok && cfg.Organization != nil && accountID.MatchString(text):
+			m.Accounts = append(m.Accounts, text)
 		case ok && in.sound(): // an account with a problem of its own is not listed either
 			in.fail(at, "account "+shown(text)+" is not listed under accounts", "the id or the name of one that is")
 		}

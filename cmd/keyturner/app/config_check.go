@@ -141,7 +141,7 @@ func (in *reader) accounts(root section, cfg *Config) {
 	nodes := root.list("accounts")
 	if node, ok := root.value("accounts"); ok && len(nodes) == 0 {
 		in.fail(positionOf(node), "accounts is empty", example)
-	} else if !ok {
+	} else if _, there := root.values["accounts"]; !ok && (there || cfg.Organization == nil) {
 		in.missing(root, "accounts", "accounts: with "+example)
 	}
 	seen := map[string]position{}
@@ -201,16 +201,9 @@ func (in *reader) account(s section) Account {
 		account.Role = role
 	}
 	if _, ok := s.values["external_id"]; ok {
-		const example = "the value the role's trust policy asks for: 2 or more letters, digits or any of +=,.@:/-_"
-		external, at, ok := s.text("external_id", example, true)
-		switch {
-		case !ok:
-		case !externalID.MatchString(external), len(external) < 2, len(external) > 1224:
-			in.fail(at, "external_id has characters or a length that AWS does not accept", example)
-		case account.Role == "":
-			in.fail(at, "external_id is without a role to send it to", "role: beside it, or leave it out")
+		if account.ExternalID = in.externalID(s); account.Role == "" {
+			in.fail(s.position("external_id"), "external_id is without a role to send it to", "role: beside it, or leave it out")
 		}
-		account.ExternalID = external
 	}
 	in.delivery(s, &account)
 	account.TrailRegions = in.trail(s)
@@ -302,7 +295,7 @@ func (in *reader) tag(s section, field, as string) string {
 func (in *reader) user(text string, at position, cfg *Config, seen map[string]position) {
 	const example = "account/user, as in 111122223333/ci-deploy"
 	account, user, _ := strings.Cut(text, "/")
-	listed := false
+	listed := cfg.Organization != nil // whose accounts are not known yet
 	for _, a := range cfg.Accounts {
 		listed = listed || a.ID == account
 	}

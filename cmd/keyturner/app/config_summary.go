@@ -33,6 +33,11 @@ func (c Config) Summary(w io.Writer) error {
 			fmt.Fprintf(&b, "           who still uses a key is read from CloudTrail in %s\n", strings.Join(a.TrailRegions, ", "))
 		}
 	}
+	if c.Organization != nil {
+		for i, line := range c.Organization.summary() {
+			fmt.Fprintf(&b, "%-10s %s\n", []string{"org", ""}[min(i, 1)], line)
+		}
+	}
 	fmt.Fprintf(&b, "scan       %s, next %s\n", c.Schedule.Scan.Spec, c.next(c.Schedule.Scan, now))
 	fmt.Fprintf(&b, "digest     %s, next %s, to %s\n", c.Schedule.Digest.Spec, c.next(c.Schedule.Digest, now), c.Slack.OncallChannel)
 	p := c.Policy

@@ -18,17 +18,18 @@ import (
 
 // fields lists the names known in each part of the file; "" is its top level.
 var fields = map[string][]string{
-	"":           {"store", "timezone", "slack", "accounts", "approval", "owners", "exemptions", "policy", "schedule"},
-	"slack":      {"approvals_channel", "oncall_channel", "approvers", "oncall"},
-	"accounts":   {"id", "name", "role", "external_id", "delivery", "secret_name", "secret_region", "secret_kms_key", "cloudtrail"},
-	"cloudtrail": {"regions"},
-	"approval":   {"name", "accounts", "users", "paths", "tag", "approvers", "needed", "expires", "remind", "escalate"},
-	"escalate":   {"after", "to"},
-	"needed":     {"create", "deactivate", "delete"},
-	"owners":     {"tag", "links", "email_tag", "email_names", "groups"},
-	"exemptions": {"user", "reason", "until"},
-	"policy":     {"warn_age", "max_age", "unused_age", "quiet", "grace", "approval_expires", "secret_visible"},
-	"schedule":   {"scan", "digest"},
+	"":             {"store", "timezone", "slack", "accounts", "organization", "approval", "owners", "exemptions", "policy", "schedule"},
+	"slack":        {"approvals_channel", "oncall_channel", "approvers", "oncall"},
+	"accounts":     {"id", "name", "role", "external_id", "delivery", "secret_name", "secret_region", "secret_kms_key", "cloudtrail"},
+	"cloudtrail":   {"regions"},
+	"organization": {"role_name", "external_id", "include", "exclude"},
+	"approval":     {"name", "accounts", "users", "paths", "tag", "approvers", "needed", "expires", "remind", "escalate"},
+	"escalate":     {"after", "to"},
+	"needed":       {"create", "deactivate", "delete"},
+	"owners":       {"tag", "links", "email_tag", "email_names", "groups"},
+	"exemptions":   {"user", "reason", "until"},
+	"policy":       {"warn_age", "max_age", "unused_age", "quiet", "grace", "approval_expires", "secret_visible"},
+	"schedule":     {"scan", "digest"},
 }
 
 // position is a place in the file: both counted from 1, the column in characters.

@@ -49,16 +49,20 @@ func Scan(ctx context.Context, o ScanOptions) (listing.Listing, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	chosen, err := o.chosen()
-	if err != nil {
-		return listing.Listing{}, err
-	}
 	if o.AWS == nil {
 		loaded, err := awsiam.LoadAWS(ctx)
 		if err != nil {
 			return listing.Listing{}, err
 		}
 		o.AWS = &loaded
+	}
+	var err error
+	if o.Config, err = o.Config.withMembers(ctx, *o.AWS); err != nil {
+		return listing.Listing{}, err
+	}
+	chosen, err := o.chosen()
+	if err != nil {
+		return listing.Listing{}, err
 	}
 	adapters := map[string]*awsiam.Account{}
 	scan := rotation.Scan{Policy: o.Config.findings(), ReportOnly: o.ReportOnly, Now: o.Now, Logger: o.Logger}

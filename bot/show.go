@@ -23,7 +23,8 @@ type wanted struct {
 	name    string // the rotation's id, a slash and which message of it; or "notice/", the key, a slash and the days
 	channel string // where to post it; a member's id means their DM
 	message message
-	once    bool // it is sent and never edited: a notice
+	once    bool // it is sent and never edited: a notice, or a line of a thread
+	told    int  // of a line: how many entries have been told with it
 }
 
 // wants derives from progress which messages there should be.
@@ -81,7 +82,7 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 	ws = append(ws, b.wantsAccepted(p)...)
 	for _, n := range p.Notices {
 		if n.Sent.IsZero() && n.Failed == "" {
-			ws = append(ws, wanted{noticeName(n), b.place(n.Owner), warningMessage(b.cfg.Outbox.today(), n, p.User), true})
+			ws = append(ws, wanted{noticeName(n), b.place(n.Owner), warningMessage(b.cfg.Outbox.today(), n, p.User), true, 0})
 		}
 	}
 	return ws
@@ -265,6 +266,9 @@ func (b *Bot) firstToDo(p rotation.Progress, failed map[string]bool) toDo {
 			}
 		}
 	}
+	if w, ok := b.nextReply(p); ok && !failed[w.name] {
+		return toDo{w.name, func(ctx context.Context) error { return b.send(ctx, p, w) }}
+	}
 	if p.Owed && len(failed) == 0 {
 		return toDo{"owed", func(ctx context.Context) error {
 			p.Owed, p.Posts = false, b.wantedPosts(p)
@@ -357,7 +361,7 @@ func (b *Bot) send(ctx context.Context, p rotation.Progress, w wanted) error {
 		if left := mark.At.Add(wait).Sub(b.now()); left > 0 {
 			return &unsettled{min(left, wait)}
 		}
-		found, _, err := b.cfg.Outbox.find(ctx, w.channel, mark)
+		found, err := b.look(ctx, w, mark)
 		switch {
 		case err != nil:
 			return err
@@ -381,7 +385,7 @@ func (b *Bot) send(ctx context.Context, p rotation.Progress, w wanted) error {
 		return b.sent(ctx, p, w, post)
 	case class == rotation.ClassUnknown:
 		return errors.Join(&unsettled{settleTime}, err)
-	case class == rotation.ClassRefused && w.once:
+	case w.once && (class == rotation.ClassRefused || class == rotation.ClassGone):
 		return b.undeliverable(ctx, p, w)
 	}
 	_, noteErr := b.note(ctx, p.User.ID(), func(p *rotation.Progress) { delete(p.Posts, w.name) })
@@ -390,6 +394,9 @@ func (b *Bot) send(ctx context.Context, p rotation.Progress, w wanted) error {
 
 // sent notes where a message stands.
 func (b *Bot) sent(ctx context.Context, p rotation.Progress, w wanted, post rotation.Post) error {
+	if w.told > 0 {
+		return b.told(ctx, p, w)
+	}
 	_, err := b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
 		if w.once {
 			b.noteNotice(p, w.name, func(n *rotation.Notice) { n.Sent = b.now() })
@@ -400,8 +407,11 @@ func (b *Bot) sent(ctx context.Context, p rotation.Progress, w wanted, post rota
 	return err
 }
 
-// undeliverable notes that a notice cannot be sent.
+// undeliverable notes that a notice, or a line of a thread, cannot be sent.
 func (b *Bot) undeliverable(ctx context.Context, p rotation.Progress, w wanted) error {
+	if w.told > 0 {
+		return b.told(ctx, p, w)
+	}
 	_, err := b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
 		b.noteNotice(p, w.name, func(n *rotation.Notice) { n.Failed = "Slack does not take messages for the owner" })
 	})

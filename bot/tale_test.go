@@ -1,6 +1,8 @@
 package bot
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -45,6 +47,7 @@ type tale struct {
 	newMade    time.Time
 	newUsed    bool
 	newOff     bool
+	trail      []rotation.Entry
 }
 
 func begin(t *testing.T, q rotation.Request, prepare func(*tale)) *tale {
@@ -122,8 +125,23 @@ func (tl *tale) step(ev rotation.Event) *tale {
 	if err != nil {
 		tl.t.Fatalf("%s at %s: %v", ev.On, tl.r.Stage, err)
 	}
+	tl.note(next, ev)
 	tl.r = next
 	return tl
+}
+
+// note keeps the entry of a move as the engine does.
+func (tl *tale) note(next rotation.Rotation, ev rotation.Event) {
+	e := rotation.Entry{
+		At: ev.At, Actor: ev.By.String(), Action: string(ev.On), Outcome: "moved", Rotation: next.ID, From: tl.r.Stage, To: next.Stage, Key: next.Old, Detail: ev.Reason,
+	}
+	if slices.Contains([]rotation.Stage{rotation.Creating, rotation.Delivering, rotation.Discarding, rotation.Freezing}, tl.r.Stage) {
+		e.Key = cmp.Or(next.New, tl.r.New)
+	}
+	if ev.Failure.Class != "" {
+		e.Detail = string(ev.Failure.Class) + ": " + ev.Failure.Text
+	}
+	tl.trail = append(tl.trail, e)
 }
 
 func (tl *tale) by(m rotation.MemberID, on rotation.On, reason ...string) *tale {

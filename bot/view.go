@@ -23,6 +23,7 @@ import (
 type message struct {
 	Text   string
 	Blocks []slack.Block
+	Thread string `json:",omitempty"` // the message that it is a reply to
 }
 
 // plain is a message of words alone: mrkdwn, escaped by whoever wrote it.
@@ -33,7 +34,11 @@ func plain(text string) message {
 }
 
 func (m message) options() []slack.MsgOption {
-	return []slack.MsgOption{slack.MsgOptionText(m.Text, false), slack.MsgOptionBlocks(m.Blocks...)}
+	options := []slack.MsgOption{slack.MsgOptionText(m.Text, false), slack.MsgOptionBlocks(m.Blocks...)}
+	if m.Thread != "" {
+		options = append(options, slack.MsgOptionTS(m.Thread))
+	}
+	return options
 }
 
 // hash identifies what the message says, so that an edit which would change nothing is not sent.

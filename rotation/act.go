@@ -368,6 +368,8 @@ func (e *Engine) refused(ctx context.Context, user UserRef, id string, entry Ent
 	if id != "" {
 		_, err = e.update(ctx, id, func(p *Progress) error {
 			p.log(entry)
+			_, runs := p.Running()
+			p.Owed = p.Owed || runs && entry.Rotation != "" // to be told
 			return nil
 		})
 	}

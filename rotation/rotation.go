@@ -277,6 +277,7 @@ type Progress struct {
 	Owed       bool            // messages may have to be sent, edited or deleted: set by what changes, cleared by who shows it
 	Trail      []Entry         // newest last, at most keepTrail; the earlier ones are kept by Store.Record
 	Filed      int             // entries that have left the trail
+	Told       int             // entries, those filed too, that have been told where the rotation is shown, or need not be
 }
 
 // Live tells whether anything may still happen by itself: a rotation runs, a message is owed, a secret stands in Slack, or something is

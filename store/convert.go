@@ -16,6 +16,7 @@ func fromProgress(p rotation.Progress) progressRecord {
 		Owed:       p.Owed,
 		Trail:      each(p.Trail, fromEntry),
 		Filed:      p.Filed,
+		Told:       p.Told,
 	}
 	if p.Rotation != nil {
 		current := fromRotation(*p.Rotation)
@@ -43,6 +44,7 @@ func (r progressRecord) progress() rotation.Progress {
 		Owed:       r.Owed,
 		Trail:      each(r.Trail, func(e entryRecord) rotation.Entry { return rotation.Entry(e) }),
 		Filed:      r.Filed,
+		Told:       r.Told,
 	}
 	if r.Rotation != nil {
 		current := r.Rotation.rotation()

@@ -37,6 +37,7 @@ type (
 		Owed       bool                  `json:"owed,omitzero"`
 		Trail      []entryRecord         `json:"trail,omitempty"`
 		Filed      int                   `json:"filed,omitzero"`
+		Told       int                   `json:"told,omitzero"`
 	}
 
 	rotationRecord struct {

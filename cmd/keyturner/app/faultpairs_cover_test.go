@@ -19,6 +19,7 @@ var slackMethods = map[string]string{
 	"AuthTestContext":               "slack auth.test",
 	"GetConversationInfoContext":    "slack conversations.info",
 	"GetConversationHistoryContext": "slack conversations.history",
+	"GetConversationRepliesContext": "slack conversations.replies",
 	"GetUserInfoContext":            "slack users.info",
 	"GetUserByEmailContext":         "slack users.lookupByEmail",
 	"GetUserGroupMembersContext":    "slack usergroups.users.list",

@@ -13,7 +13,8 @@ type standing struct {
 	keys      []string       // each with whose it is, whether the bot made it, and its status
 	changes   map[string]int // in AWS, that altered something
 	lost      int            // keys made whose secret reached nobody, and which were revoked for that
-	channels  map[string]int // messages
+	channels  map[string]int // messages, without those in threads
+	twice     []string       // lines that stand in a thread more than once
 	dms       map[string]int
 }
 
@@ -44,7 +45,16 @@ func (w *world) standing() standing {
 		}
 	}
 	for _, id := range []string{approvals, onCall} {
-		s.channels[id] = len(w.messages(id))
+		lines := map[string]int{}
+		for _, m := range w.messages(id) {
+			if m.ThreadTS == "" {
+				s.channels[id]++
+				continue
+			}
+			if lines[m.ThreadTS+m.Text]++; lines[m.ThreadTS+m.Text] > 1 { // how many lines there are depends on what went wrong
+				s.twice = append(s.twice, m.Text)
+			}
+		}
 	}
 	for _, id := range owners {
 		s.dms[id] = len(w.messages(dm(id)))
@@ -73,6 +83,9 @@ func (p *play) compare(t *testing.T, got, want standing, m mishap) {
 	}
 	if !maps.Equal(got.changes, changes) {
 		t.Errorf("changes in AWS %v, want %v", got.changes, changes)
+	}
+	if len(got.twice) > 0 {
+		t.Errorf("told twice: %q", got.twice)
 	}
 	if !maps.Equal(got.channels, want.channels) {
 		t.Errorf("messages in channels %v, want %v", got.channels, want.channels)

@@ -408,12 +408,12 @@ func playLostMessages(p *play) {
 			return &plight{slack: slacksim.Fault{Error: "internal_error"}, refused: true}
 		}
 	}
-	lost := false
+	losing := true
 	p.calls.usual["slack chat.postMessage"] = func(_ int, to string) *plight {
-		if lost || to != approvals {
+		if !losing || to != approvals {
 			return nil
 		}
-		lost = true
+		losing = false
 		return &plight{slack: slacksim.Fault{Drop: true, Apply: true}, premise: true}
 	}
 	p.starts()
@@ -422,7 +422,8 @@ func playLostMessages(p *play) {
 	p.scene("somebody is refused without a response URL", func() { p.clicksInVain(dora, "approve", reports) })
 	broken["chat.postEphemeral"] = true
 	p.scene("somebody is refused by a direct message", func() { p.clicksInVain(dora, "approve", reports) })
-	p.scene("the owner withdraws", func() { p.decide(alice, "cancel", reports, rotation.Cancelled) })
+	losing = true
+	p.scene("the owner withdraws, and an answer to a line of the thread is lost", func() { p.decide(alice, "cancel", reports, rotation.Cancelled) })
 }
 
 func playFewRights(p *play) {

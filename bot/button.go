@@ -113,6 +113,9 @@ func label(r rotation.Rotation, on rotation.On) string {
 		}
 		return "Create the new key"
 	case rotation.Collect:
+		if r.Group != "" {
+			return "Make the new key and show it to me"
+		}
 		return "Make my new key and show it"
 	case onTrace:
 		return traceLabel(r)

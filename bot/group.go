@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/keyturner/keyturner/rotation"
@@ -12,12 +13,16 @@ func groupCard(v view, r rotation.Rotation) message {
 	var d draft
 	d.header("Key rotation for " + tidy(r.User.Name))
 	d.show(stepper(r), stepperInWords(r), nil)
-	d.facts(append(ownerFacts(v, r), fact{"Group", mention(rotation.MemberID(r.Group))}, fact{"Collected by", mention(r.Owner)}))
+	d.facts(append(ownerFacts(v, r), fact{"Group", mention(rotation.MemberID(r.Group))}, fact{"Collected by", mention(cmp.Or(r.Collects, r.Owner))}))
 	d.say(standing(r))
 	if !r.Ended() {
 		d.say("*Next:* " + v.next(r) + ".")
 		collects := ""
 		switch {
+		case r.Stage == rotation.Offered:
+			collects = "Whoever of the group clicks first gets the new key, in a window that nobody else sees."
+		case r.Collects != "":
+			collects = mention(r.Collects) + " has opened the new key, and has its secret alone."
 		case r.Kind == rotation.Leak && slices.ContainsFunc(r.Asks, func(a rotation.Ask) bool { return a.Stage == rotation.Requested }):
 			collects = mention(r.Owner) + " has asked for a new key, and gets its secret alone."
 		case r.Owner != "" && r.Kind != rotation.Leak:
@@ -25,9 +30,7 @@ func groupCard(v view, r rotation.Rotation) message {
 		}
 		d.note(sentences(collects, "Every member of "+mention(rotation.MemberID(r.Group))+" may do here what its owner may, and none of them may approve."))
 	}
-	if r.Stage != rotation.Offered { // whose window is opened by who began it, from the bot's message to them
-		d.buttons(v.offer(r, rotation.ByOwner, r.Ref()))
-	}
+	d.buttons(v.offer(r, rotation.ByOwner, r.Ref()))
 	return d.message()
 }
 
@@ -37,4 +40,17 @@ func norGroup(r rotation.Rotation) string {
 		return ""
 	}
 	return "Nor may anybody of " + mention(rotation.MemberID(r.Group)) + "."
+}
+
+// opener names who may open the new key.
+func opener(r rotation.Rotation) string {
+	if r.Group != "" {
+		return mention(r.Owner) + " or somebody else of " + mention(rotation.MemberID(r.Group))
+	}
+	return mention(r.Owner)
+}
+
+// reaches is where those answerable for a rotation are written to about it: the group's channel, if a group owns the user, or else the owner.
+func (b *Bot) reaches(r rotation.Rotation) string {
+	return cmp.Or(b.cfg.Groups[r.Group], string(r.Owner))
 }

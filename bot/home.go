@@ -15,6 +15,8 @@ import (
 // home is what a member's Home tab shows: what waits for them first, then what is theirs.
 type home struct {
 	actor   rotation.Actor
+	groups  []rotation.GroupID  // that they are in, of those that decide or own
+	unread  bool                // not all of those could be read
 	running []rotation.Progress // of all users
 	ended   []rotation.Progress // of the member, whose latest rotation has ended
 	held    []rotation.Holding  // the IAM users they own
@@ -62,6 +64,7 @@ func waiting(d *draft, v view, h home) {
 	}
 	if len(items) == 0 {
 		d.header("Nothing waits for you")
+		d.say(h.doubt())
 		return
 	}
 	d.header("Waiting for you: " + strconv.Itoa(len(items)))
@@ -73,15 +76,23 @@ func waiting(d *draft, v view, h home) {
 		}
 		d.say(it.line)
 	}
+	d.say(h.doubt())
+}
+
+// doubt says that something may be missing.
+func (h home) doubt() string {
+	if h.unread {
+		return groupsUnread
+	}
+	return ""
 }
 
 // owes tells in a line what the member is asked to do about a rotation; nothing if it waits for somebody else.
 func owes(v view, h home, p rotation.Progress) string {
 	r := *p.Rotation
 	ask, asks := r.CurrentAsk()
-	decides := asks && slices.Contains(v.deciders(r), mention(h.actor.Member))
 	switch {
-	case decides:
+	case asks && h.decides(v, r):
 		until := ""
 		if !r.Deadline.IsZero() && (r.Stage == rotation.Requested || r.Stage == rotation.Confirmed) {
 			until = "Asked until " + when(r.Deadline) + "."

@@ -106,3 +106,41 @@ func TestHomeView_OwnRequestsAreNotOnesToDecide(t *testing.T) {
 		}
 	}
 }
+
+// Who decides because a rule names their group sees what waits for them, as who is named themselves does; who is of the group that owns the
+// user does not, and of a leak everybody does who is enough to decide it.
+func TestHomeView_MembersOfARulesGroup(t *testing.T) {
+	v := testView()
+	const deciders, squad rotation.GroupID = "S0DECIDE1", "S0SQUAD01"
+	v.approvals = rotation.NewApprovals([]rotation.Approval{{Name: "deploys", By: rotation.Circle{Groups: []rotation.GroupID{deciders}}}}, []rotation.MemberID{alice})
+	asked, shared, leaked := replace(t).r, replace(t).r, leak(t).r
+	shared.Group = squad
+	for _, tt := range []struct {
+		name   string
+		r      rotation.Rotation
+		actor  rotation.Actor
+		groups []rotation.GroupID
+		waits  bool
+	}{
+		{"of the group", asked, rotation.Actor{Member: "UERIN"}, []rotation.GroupID{deciders}, true},
+		{"not of it", asked, rotation.Actor{Member: "UERIN"}, nil, false},
+		{"of another one", asked, rotation.Actor{Member: "UERIN"}, []rotation.GroupID{squad}, false},
+		{"an approver whom the rule does not name", asked, rotation.Actor{Member: alice, Approver: true}, nil, false},
+		{"the owner, of the group", asked, rotation.Actor{Member: owner}, []rotation.GroupID{deciders}, false},
+		{"of the group, and of the one that owns the user", shared, rotation.Actor{Member: "UERIN"}, []rotation.GroupID{deciders, squad}, false},
+		{"a leak, of the group", leaked, rotation.Actor{Member: "UERIN"}, []rotation.GroupID{deciders}, true},
+		{"a leak, on call, who reported it", leaked, rotation.Actor{Member: oncall, OnCall: true}, nil, true},
+		{"a leak, an approver whom the rule does not name", leaked, rotation.Actor{Member: alice, Approver: true}, nil, true},
+		{"a leak, somebody else", leaked, rotation.Actor{Member: "UERIN"}, nil, false},
+	} {
+		h := home{actor: tt.actor, groups: tt.groups, running: []rotation.Progress{progressOf(tt.r)}, link: (&Bot{}).permalink}
+		got := string(encode(t, homeView(v, h)))
+		if waits := strings.Contains(got, "Waiting for you: 1"); waits != tt.waits {
+			t.Errorf("%s: waits %v, want %v", tt.name, waits, tt.waits)
+		}
+		h.unread = true
+		if got := string(encode(t, homeView(v, h))); !strings.Contains(got, "may be missing here") {
+			t.Errorf("%s: what could not be read looks complete: %s", tt.name, got)
+		}
+	}
+}

@@ -121,6 +121,7 @@ func (b *Bot) concerned(ctx context.Context, ids []string) []rotation.MemberID {
 		p, err := b.cfg.Engine.Get(ctx, id)
 		if err == nil && p.Rotation != nil {
 			members = append(members, p.Rotation.Owner, p.Rotation.Requester)
+			members = append(members, b.inGroups(ctx, *p.Rotation)...)
 		}
 		for _, x := range p.Exemptions {
 			members = append(members, x.Owner, x.Requester)
@@ -170,6 +171,9 @@ func (b *Bot) homeOf(ctx context.Context, m rotation.MemberID, maxAge time.Durat
 		return slack.HomeTabViewRequest{}, err
 	}
 	h := home{actor: actor, link: b.permalink}
+	var read bool
+	h.groups, read = b.groupsOf(ctx, m)
+	h.unread = !read
 	accepted := map[string]rotation.Progress{}
 	err = b.cfg.Engine.Each(ctx, func(p rotation.Progress) error {
 		_, runs := p.Running()

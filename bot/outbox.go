@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -223,7 +224,7 @@ func (o *Outbox) removeSecret(ctx context.Context, p rotation.Post) error {
 
 // Prepare makes sure that the owner is an active member, and posts the message that will show them the secret, if one will.
 func (o *Outbox) Prepare(ctx context.Context, r rotation.Rotation) (rotation.Post, error) {
-	if _, err := o.people.Actor(ctx, r.Owner); err != nil {
+	if _, err := o.people.Actor(ctx, cmp.Or(r.Collects, r.Owner)); err != nil {
 		if _, refused := errors.AsType[*rotation.Refusal](err); refused {
 			return rotation.Post{}, &rotation.CallError{Op: "reach the owner", Class: rotation.ClassRefused, Code: "not_an_active_member", Err: err}
 		}

@@ -315,6 +315,9 @@ func aboutSecret(r rotation.Rotation) string {
 	case r.Delivery.InAWS():
 		return aboutStored(r)
 	case r.Delivery.Mode == rotation.Reveal:
+		if r.Collects != "" {
+			return "The secret was shown to " + mention(r.Collects) + ", in the window that they opened. It is in no message."
+		}
 		return "The secret was shown in the window that you opened. It is in no message."
 	case h.Failed != "":
 		return "Slack does not let Keyturner delete the message with the secret. Ask an admin of the workspace to delete it. On-call has been told."

@@ -82,6 +82,11 @@ func collectUntil(r rotation.Rotation) string {
 // revealedMessage takes the place of a receipt where nothing stands that could be deleted.
 func revealedMessage(v view, r rotation.Rotation) message {
 	var d draft
+	if r.Collects != "" {
+		d.say("The secret of " + short(r.New) + " was shown to " + mention(r.Collects) + ", who opened the new key for " + mention(rotation.MemberID(r.Group)) + ". It is not in any message, and nobody else has it.")
+		d.buttons(notMe(v, r, &d))
+		return d.message()
+	}
 	d.say("The secret of " + short(r.New) + " was shown in the window that you opened. It is not in any message, and nobody has it but you. " +
 		"If you have not stored it, click “" + label(r, rotation.Reissue) + "” in the rotation's message.")
 	d.buttons(notMe(v, r, &d))

@@ -23,8 +23,8 @@ type wanted struct {
 	name    string // the rotation's id, a slash and which message of it; or "notice/", the key, a slash and the days
 	channel string // where to post it; a member's id means their DM
 	message message
-	once    bool // it is sent and never edited: a notice, or a line of a thread
-	told    int  // of a line: how many entries have been told with it
+	once    bool                     // it is sent and never edited: a notice, or a line of a thread
+	done    func(*rotation.Progress) // notes that what is sent once was sent, or cannot be
 }
 
 // wants derives from progress which messages there should be.
@@ -54,8 +54,8 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 			}
 		}
 		which := "open" + strconv.Itoa(r.Proof.Opened)
-		if m, ok := opened(b.view, r, p.Posts[r.ID+"/"+which].Known()); ok && r.Owner != "" {
-			add(r, which, string(r.Owner), m)
+		if m, ok := opened(b.view, r, p.Posts[r.ID+"/"+which].Known()); ok && b.reaches(r) != "" {
+			add(r, which, b.reaches(r), m)
 		}
 		for _, ask := range r.Asks {
 			add(r, "ask"+strconv.Itoa(ask.Turn), b.cfg.Approvals, approvalCard(b.view, r, ask))
@@ -65,12 +65,12 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 			if ask.Stage == rotation.Leaked && b.cfg.OnCall != b.cfg.Approvals {
 				add(r, "leak"+strconv.Itoa(ask.Turn), b.cfg.OnCall, approvalCard(b.view, r, ask))
 			}
-			if ask.Overruled.By != "" && r.Owner != "" {
-				add(r, "overruled"+strconv.FormatInt(ask.Overruled.At.Unix(), 10), string(r.Owner), overruledMessage(b.view, r, ask))
+			if ask.Overruled.By != "" && b.reaches(r) != "" {
+				add(r, "overruled"+strconv.FormatInt(ask.Overruled.At.Unix(), 10), b.reaches(r), overruledMessage(b.view, r, ask))
 			}
 		}
-		if r.Kind == rotation.Leak && !r.CutOff.IsZero() && r.Owner != "" {
-			add(r, "cut"+strconv.FormatInt(r.CutOff.Unix(), 10), string(r.Owner), cutMessage(b.view, r))
+		if r.Kind == rotation.Leak && !r.CutOff.IsZero() && b.reaches(r) != "" {
+			add(r, "cut"+strconv.FormatInt(r.CutOff.Unix(), 10), b.reaches(r), cutMessage(b.view, r))
 		}
 		if !r.Disowned.IsZero() {
 			add(r, "disowned", b.cfg.OnCall, disownedMessage(b.view, r))
@@ -80,9 +80,10 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 		}
 	}
 	ws = append(ws, b.wantsAccepted(p)...)
+	ws = append(ws, b.linkNotice(p)...)
 	for _, n := range p.Notices {
 		if n.Sent.IsZero() && n.Failed == "" {
-			ws = append(ws, wanted{noticeName(n), b.place(n.Owner), warningMessage(b.cfg.Outbox.today(), n, p.User), true, 0})
+			ws = append(ws, wanted{noticeName(n), b.place(n.Owner), warningMessage(b.cfg.Outbox.today(), n, p.User), true, nil})
 		}
 	}
 	return ws
@@ -394,8 +395,8 @@ func (b *Bot) send(ctx context.Context, p rotation.Progress, w wanted) error {
 
 // sent notes where a message stands.
 func (b *Bot) sent(ctx context.Context, p rotation.Progress, w wanted, post rotation.Post) error {
-	if w.told > 0 {
-		return b.told(ctx, p, w)
+	if w.done != nil {
+		return b.noteDone(ctx, p, w)
 	}
 	_, err := b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
 		if w.once {
@@ -409,8 +410,8 @@ func (b *Bot) sent(ctx context.Context, p rotation.Progress, w wanted, post rota
 
 // undeliverable notes that a notice, or a line of a thread, cannot be sent.
 func (b *Bot) undeliverable(ctx context.Context, p rotation.Progress, w wanted) error {
-	if w.told > 0 {
-		return b.told(ctx, p, w)
+	if w.done != nil {
+		return b.noteDone(ctx, p, w)
 	}
 	_, err := b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
 		b.noteNotice(p, w.name, func(n *rotation.Notice) { n.Failed = "Slack does not take messages for the owner" })

@@ -17,7 +17,7 @@ func standing(r rotation.Rotation) string {
 	case rotation.Creating:
 		return sentences("Keyturner is creating the new key.", retrying(r))
 	case rotation.Offered:
-		return sentences("The new key is approved. It is made when "+owner+" opens it.", retrying(r))
+		return sentences("The new key is approved. It is made when "+opener(r)+" opens it.", retrying(r))
 	case rotation.Delivering:
 		return sentences("The new key "+fresh+" is created. Its secret "+onItsWay(r, owner)+".", retrying(r))
 	case rotation.Switching:
@@ -174,7 +174,7 @@ func (v view) next(r rotation.Rotation) string {
 	case r.Ended():
 		return "nothing, the rotation has ended"
 	case r.Stage == rotation.Offered:
-		return mention(r.Owner) + " opens the new key, until " + when(r.Deadline)
+		return opener(r) + " opens the new key, until " + when(r.Deadline)
 	case r.Stage == rotation.Switching:
 		return mention(r.Owner) + " moves the applications and confirms it"
 	case r.Stage == rotation.Leaked:

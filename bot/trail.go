@@ -34,16 +34,16 @@ func (b *Bot) nextReply(p rotation.Progress) (wanted, bool) {
 		}
 		m := plain(line)
 		m.Thread = card.TS
-		return wanted{name: r.ID + "/trail" + strconv.Itoa(seq), channel: card.Channel, message: m, told: seq + 1}, true
+		return wanted{name: r.ID + "/trail" + strconv.Itoa(seq), channel: card.Channel, message: m, once: true, done: func(p *rotation.Progress) { p.Told = max(p.Told, seq+1) }}, true
 	}
 	return wanted{}, false
 }
 
-// told notes that a line has been told, or cannot be.
-func (b *Bot) told(ctx context.Context, p rotation.Progress, w wanted) error {
+// noteDone notes that what is sent once has been sent, or cannot be.
+func (b *Bot) noteDone(ctx context.Context, p rotation.Progress, w wanted) error {
 	_, err := b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
 		delete(p.Posts, w.name)
-		p.Told = max(p.Told, w.told)
+		w.done(p)
 	})
 	return err
 }

@@ -12,7 +12,7 @@ import (
 type GroupID string
 
 // A group owns a user as a person does, but for one thing: whoever of its members begins a rotation collects, and is that rotation's owner,
-// to whom alone the secret goes. The others may make the owner's moves, and none of them may approve. Who is a member is looked up when
+// to whom alone the secret goes; where it is shown in a window, it goes to whoever of them opens that, and to nobody else. The others may make the owner's moves, and none of them may approve. Who is a member is looked up when
 // it matters; where that cannot be told, nobody is believed.
 
 // Owner is who is named as answerable: a member, or a group under its own id.
@@ -81,7 +81,7 @@ func (e *Engine) asFellow(ctx context.Context, r Rotation, ev Event) (Actor, err
 		by.Fellow, err = e.inGroup(ctx, r.Group, by.Member)
 	}
 	stays := true
-	if err == nil && (move.To == Creating || ev.On == Reissue) { // after which the owner gets a secret
+	if err == nil && (move.To == Creating || ev.On == Reissue) && !(ev.On == Collect && by.Fellow) { // after which the owner gets a secret
 		stays, err = e.inGroup(ctx, r.Group, r.Owner)
 	}
 	switch {

@@ -196,18 +196,35 @@ func TestEngine_OwnedByAGroup(t *testing.T) {
 	})
 }
 
-// TestRotation_AGroupsWindowIsOpenedByWhoBegan keeps the other members of a group from having the key shown to themselves.
-func TestRotation_AGroupsWindowIsOpenedByWhoBegan(t *testing.T) {
+// TestRotation_AGroupsWindowIsOpenedByWhoever: any of the group has the key shown to themselves, and nobody else does: not who approved of it
+// and has joined the group since either.
+func TestRotation_AGroupsWindowIsOpenedByWhoever(t *testing.T) {
 	r := rotation.Rotation{
 		Kind: rotation.Replace, Stage: rotation.Offered, Owner: owner, Group: "S0SQUAD01", Requester: owner, Old: "AKIAOLD", UserID: "AIDA1",
 		Delivery: rotation.Delivery{Mode: rotation.Reveal},
+		Asks:     []rotation.Ask{{Stage: rotation.Requested, Closed: string(rotation.Approve), Decisions: []rotation.Decision{{By: dave, Approve: true}}}},
 	}
 	seen := rotation.Evidence{UserID: "AIDA1", Keys: []rotation.Key{{ID: "AKIAOLD", Status: rotation.Active}}}
-	if _, err := r.Step(rotation.Event{On: rotation.Collect, By: rotation.Actor{Member: carol, Fellow: true}, Evidence: seen}); code(err) != rotation.NotOwner {
-		t.Errorf("another member of the group: got %v, want that it is for who began it", err)
+	for _, test := range []struct {
+		name string
+		by   rotation.Actor
+		want rotation.MemberID
+		code rotation.Code
+	}{
+		{"who began it", rotation.Actor{Member: owner}, "", ""},
+		{"another member of the group", rotation.Actor{Member: carol, Fellow: true}, carol, ""},
+		{"who approved, and has joined it since", rotation.Actor{Member: dave, Fellow: true}, "", rotation.NotOwner},
+		{"an approver who is not of it", rotation.Actor{Member: carol, Approver: true}, "", rotation.NotOwner},
+		{"somebody else", rotation.Actor{Member: "UEVE"}, "", rotation.NotOwner},
+	} {
+		next, err := r.Step(rotation.Event{On: rotation.Collect, By: test.by, Evidence: seen, Modal: "V1"})
+		if code(err) != test.code || err == nil && (next.Stage != rotation.Creating || next.Collects != test.want || next.Owner != owner || next.Modal != "V1") {
+			t.Errorf("%s: %v; at %s, collected by %q", test.name, err, next.Stage, next.Collects)
+		}
 	}
-	if next, err := r.Step(rotation.Event{On: rotation.Collect, By: rotation.Actor{Member: owner}, Evidence: seen}); err != nil || next.Stage != rotation.Creating {
-		t.Errorf("who began it: %v at %s", err, next.Stage)
+	r.Collects = carol
+	if next, err := r.Step(rotation.Event{On: rotation.Collect, By: rotation.Actor{Member: owner}, Evidence: seen, Modal: "V2"}); err != nil || next.Collects != "" {
+		t.Errorf("after a window that was lost, who began it: %v, collected by %q", err, next.Collects)
 	}
 }
 

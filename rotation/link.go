@@ -25,7 +25,7 @@ func (e *Engine) Link(ctx context.Context, u UserRef, m MemberID, by Actor) (Lin
 		case before != nil && before.Owner == m:
 			return before, nil
 		}
-		return &Link{Owner: m, By: by.Member, At: e.now()}, nil
+		return &Link{Owner: m, By: by.Member, At: e.now(), Untold: true}, nil
 	})
 }
 
@@ -74,13 +74,14 @@ func (e *Engine) tryRelink(ctx context.Context, u UserRef, action string, by Act
 		case after == p.Link: // as it is already
 			return linked, nil
 		}
-		p.Link = after
+		p.Link, p.Owed = after, p.Owed || after != nil
 		p.ownedBy(linked.After.Owner())
 		p.log(Entry{
 			At: e.now(), Actor: by.String(), Action: action, Outcome: "moved", User: user.Ref.String(),
 			Detail: "owner " + linked.After.String() + ", before " + linked.Before.String(),
 		})
 		if _, err := e.put(ctx, p, fresh); !errors.Is(err, ErrConflict) {
+			e.feed.add(user.Ref.ID())
 			return linked, err
 		}
 	}

@@ -37,9 +37,10 @@ type Mail interface {
 
 // Link says who is answerable for a user, in place of anything else. It is made by an approver.
 type Link struct {
-	Owner MemberID
-	By    MemberID
-	At    time.Time
+	Owner  MemberID
+	By     MemberID
+	At     time.Time
+	Untold bool // the owner has not been told yet
 }
 
 // Ownership is who is answerable for a user, and where that stands.

@@ -67,6 +67,7 @@ type Rotation struct {
 	Idle     LastUse   // the old key's last use when it was made inactive: it must not move in the grace
 	CutOff   time.Time // when the old key was made inactive although it may have been in use: AWS may show an earlier use later; else zero
 	Modal    string    // the window in which the owner waits for the new key, for Reveal
+	Collects MemberID  // of the group that owns the user, who opened that window in the owner's stead; empty: the owner did
 	Failure  Failure   // why the rotation is stuck, or was before it was closed, or what refuted the evidence
 	Lost     Failure   // why a secret did not reach its owner, while its key is being revoked
 	Handover Handover

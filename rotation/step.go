@@ -91,7 +91,7 @@ func (r Rotation) allow(m Move, by Actor) error {
 	if m.By&by.System != 0 {
 		return nil
 	}
-	owner, requester := by.Member == r.Owner || by.Fellow && r.Group != "" && m.On != Collect, by.Member == r.Requester // one alone gets the secret
+	owner, requester := by.Member == r.Owner || by.Fellow && r.Group != "" && !(m.On == Collect && r.letCreate(by.Member)), by.Member == r.Requester
 	if by.Member != "" && m.By&ByOwner != 0 && (owner || by.Approver && m.By&ByApprover != 0) {
 		return nil // the owner's own moves, and rollbacks, which any approver may make
 	}
@@ -119,6 +119,12 @@ func (r Rotation) allow(m Move, by Actor) error {
 		return nil
 	}
 	return refusal
+}
+
+// letCreate tells whether m has approved of the new key: who did so does not collect it, whatever group they have joined since.
+func (r Rotation) letCreate(m MemberID) bool {
+	ask, _ := r.Approved(Requested)
+	return slices.ContainsFunc(ask.Decisions, func(d Decision) bool { return d.By == m })
 }
 
 func (r Rotation) hasApproved(m MemberID) bool {
@@ -215,7 +221,10 @@ func (r *Rotation) closeAsk(ev Event) {
 func (r *Rotation) absorb(m Move, ev Event) {
 	switch {
 	case ev.On == Collect:
-		r.Modal = ev.Modal
+		r.Modal, r.Collects = ev.Modal, ""
+		if ev.By.Fellow {
+			r.Collects = ev.By.Member
+		}
 	case ev.On == Replenish:
 		r.replenish(ev)
 	case m.From == Creating && ev.On == Succeed:

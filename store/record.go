@@ -70,6 +70,7 @@ type (
 		Idle      lastUseRecord     `json:"idle,omitzero"`
 		CutOff    time.Time         `json:"cut_off,omitzero"`
 		Modal     string            `json:"modal,omitzero"`
+		Collects  rotation.MemberID `json:"collects,omitzero"`
 		Failure   failureRecord     `json:"failure,omitzero"`
 		Lost      failureRecord     `json:"lost,omitzero"`
 		Handover  handoverRecord    `json:"handover,omitzero"`
@@ -80,9 +81,10 @@ type (
 	}
 
 	linkRecord struct {
-		Owner rotation.MemberID `json:"owner"`
-		By    rotation.MemberID `json:"by,omitzero"`
-		At    time.Time         `json:"at,omitzero"`
+		Owner  rotation.MemberID `json:"owner"`
+		By     rotation.MemberID `json:"by,omitzero"`
+		At     time.Time         `json:"at,omitzero"`
+		Untold bool              `json:"untold,omitzero"`
 	}
 
 	userRecord struct {

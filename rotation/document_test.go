@@ -134,6 +134,47 @@ func TestProgress_WhatIsAcceptedKeepsItLive(t *testing.T) {
 	}
 }
 
+// TestKeyExemption_HoldsUntilItsDate, also where nobody has written yet that it is over.
+func TestKeyExemption_HoldsUntilItsDate(t *testing.T) {
+	x := KeyExemption{Key: "K", Stage: ExemptHeld, Until: noon}
+	s := Snooze{Key: "K", Until: noon}
+	p := Progress{Exemptions: []KeyExemption{x}, Snoozes: []Snooze{s}}
+	for _, test := range []struct {
+		now  time.Time
+		want bool
+	}{{noon.Add(-time.Second), true}, {noon, false}, {noon.Add(time.Hour), false}} {
+		_, exempt := p.ExemptionOf("K", test.now)
+		_, snoozed := p.SnoozeOf("K", test.now)
+		exemptions, snoozes := p.Accepted(test.now)
+		if exempt != test.want || snoozed != test.want || len(exemptions) == 1 != test.want || len(snoozes) == 1 != test.want {
+			t.Errorf("at %s: exempt %v, snoozed %v, listed %d and %d, want %v", test.now, exempt, snoozed, len(exemptions), len(snoozes), test.want)
+		}
+	}
+}
+
+// TestEngine_ADeletedKeyHasNoExemption: what was accepted of a key ends in the same write that tells of its deletion.
+func TestEngine_ADeletedKeyHasNoExemption(t *testing.T) {
+	for _, test := range []struct {
+		stage Stage
+		on    On
+		gone  KeyID
+	}{{Deleting, Succeed, "OLD"}, {Discarding, Succeed, "NEW"}, {Deactivating, Succeed, ""}, {Deleting, Fail, ""}} {
+		r := Rotation{ID: "x-1", Stage: test.stage, Old: "OLD", New: "NEW", Then: Cancelled}
+		p := Progress{Rotation: &r, Exemptions: []KeyExemption{{Key: "OLD", Stage: ExemptHeld}, {Key: "NEW", Stage: ExemptAsked}}, Snoozes: []Snooze{{Key: "OLD"}, {Key: "NEW"}}}
+		if err := (&Engine{}).step(&p, p.Rotation, Event{On: test.on, By: TheEngine, At: noon}); err != nil {
+			t.Fatal(err)
+		}
+		for _, x := range p.Exemptions {
+			if got := x.Stage == ExemptGone; got != (x.Key == test.gone) {
+				t.Errorf("%s on %s: the exemption of %s is %s", test.stage, test.on, x.Key, x.Stage)
+			}
+		}
+		if got := slices.ContainsFunc(p.Snoozes, func(s Snooze) bool { return s.Key == test.gone }); got || len(p.Snoozes) == 2 != (test.gone == "") {
+			t.Errorf("%s on %s: snoozes %+v", test.stage, test.on, p.Snoozes)
+		}
+	}
+}
+
 func TestBegin_ForgetsNoSecretThatStandsInSlack(t *testing.T) {
 	p := Progress{User: UserRef{"111122223333", "ci"}, Posts: map[string]Post{}}
 	begin := func(h Handover) {

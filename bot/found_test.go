@@ -370,3 +370,26 @@ func TestFound_ADigestIsOfAWholeScanIfThereCanBeOne(t *testing.T) {
 		}
 	})
 }
+
+// TestFound_ALeakWhileARotationIsStuck closes a stuck rotation, since a key of its user leaked. Its card was told by the step at which it got
+// stuck, which was “stuck” then, and so on for ever: the process died of it, and so did each that was started after it.
+func TestFound_ALeakWhileARotationIsStuck(t *testing.T) {
+	leaked := rotation.Failure{Class: rotation.ClassLeaked, Key: oldKey}
+	for name, stuck := range map[string]*tale{
+		"creating":  replace(t).by(alice, rotation.Approve).fails(rotation.ClassDenied),
+		"switching": replace(t).toSwitching().elapses(30 * 24 * time.Hour),
+	} {
+		at := stuck.r.Failure.At
+		closed := stuck.engine(rotation.Yield, leaked).r
+		if closed.Stage != rotation.Closed || closed.Failure.At != at {
+			t.Errorf("%s: it is %s, stuck at %q, want %q", name, closed.Stage, closed.Failure.At, at)
+		}
+		stored := closed
+		stored.Failure.At = rotation.Stuck // by earlier versions
+		for _, r := range []rotation.Rotation{closed, stored} {
+			for _, m := range []message{ownerCard(testView(), r), groupCard(testView(), r), statusMessage(testView(), []rotation.Progress{{Rotation: &r}})} {
+				checkAnswer(t, m)
+			}
+		}
+	}
+}

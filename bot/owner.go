@@ -123,7 +123,9 @@ func stepAt(r rotation.Rotation, s rotation.Stage) step {
 	case rotation.Grace, rotation.Expiring, rotation.Deleting:
 		return stepDelete
 	case rotation.Stuck, rotation.Closed:
-		return stepAt(r, r.Failure.At)
+		if at := r.Failure.At; at != rotation.Stuck && at != rotation.Closed { // as earlier versions stored it of a stuck one that yielded
+			return stepAt(r, at)
+		}
 	}
 	return stepBack(r)
 }

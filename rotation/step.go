@@ -258,8 +258,12 @@ func (r *Rotation) absorb(m Move, ev Event) {
 	case m.From == Discarding && ev.On == Succeed:
 		r.New = ""
 	case ev.On == Fail || ev.On == Refute || ev.On == Yield:
+		at := m.From
+		if at == Stuck { // it stands where it got stuck
+			at = r.Failure.At
+		}
 		r.Failure = ev.Failure
-		r.Failure.At, r.Failure.Text = m.From, clip(ev.Failure.Text)
+		r.Failure.At, r.Failure.Text = at, clip(ev.Failure.Text)
 		if m.From == Creating {
 			r.Handover.Until = ev.At // nothing will be shown in it
 		}

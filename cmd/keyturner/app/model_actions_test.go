@@ -33,6 +33,14 @@ func (w *world) actions() map[string]func(*rapid.T) {
 	add(3, "two clicks at once", w.doTwoClicks)
 	add(2, "an old copy is clicked", w.doStaleClick)
 	add(3, "a command", w.doCommand)
+	add(4, "a command about a user", w.doCommandAbout)
+	add(1, "a link", w.doLink)
+	add(1, "a leak is reported", w.doLeaked)
+	add(2, "somebody reminds or cancels", w.doNudge)
+	add(2, "a public key is given", w.doPublicKey)
+	add(1, "windows are closed", w.doCloseWindows)
+	add(4, "something is accepted, or not", w.doAccept)
+	add(4, "an exemption is asked for", w.doExempt)
 	add(2, "a Home tab is opened", func(t *rapid.T) { w.people.opensHome(pick(t, "member", everybody)) })
 	add(6, "a form", w.doForm)
 	add(7, "an application moves", w.doMove)
@@ -66,25 +74,33 @@ func pick[T any](t *rapid.T, name string, from []T) T {
 func (w *world) proper() []press {
 	var all []press
 	for _, p := range w.kept.progresses() {
-		owner := w.watch.ownerOf(p.User)
+		var r rotation.Rotation
+		if p.Rotation != nil {
+			r = *p.Rotation
+		}
 		for _, member := range everybody {
 			if !w.watch.wasActive(member, w.now()) || member == guest || member == stranger {
 				continue
 			}
+			owner := p.Rotation != nil && w.watch.owns(member, r)
 			for _, b := range w.people.presses(member) {
 				on, ref := b.on()
 				at, err := rotation.ParseRef(ref)
 				switch {
 				case on == "start":
-					if ref == p.User.ID() && (member == owner || member == dora) {
+					if ref == p.User.ID() && (w.watch.ownsNow(member, p.User) || member == dora) {
 						all = append(all, b)
 					}
-				case err != nil || at.UserDoc() != p.User.ID() || p.Rotation == nil:
+				case err != nil || at.ID != r.ID:
 				case on == "receipt" || on == "confirm" || on == "reissue" || on == "abandon" || on == "cancel" || on == "disown" || on == "replenish":
-					if member == owner {
+					if owner {
 						all = append(all, b)
 					}
-				case slices.Contains(approvers, member) && member != owner && member != string(p.Rotation.Requester):
+				case on == "collect":
+					if member == string(r.Owner) {
+						all = append(all, b)
+					}
+				case slices.Contains(approvers, member) && !owner && member != string(r.Requester):
 					all = append(all, b)
 				}
 			}
@@ -148,7 +164,7 @@ func (w *world) doStaleClick(t *rapid.T) {
 
 func (w *world) doCommand(t *rapid.T) {
 	member := pick(t, "member", slices.Concat(everybody, []string{olivia, oscar, alice, olivia, oscar}))
-	w.people.command(member, pick(t, "words", []string{"", "", "", "status", "help", "frobnicate <!channel> `x`"}))
+	w.people.command(member, pick(t, "words", []string{"", "", "", "status", "help", "list", "history", "frobnicate <!channel> `x`"}))
 }
 
 func (w *world) doForm(t *rapid.T) {
@@ -168,8 +184,11 @@ func (w *world) doForm(t *rapid.T) {
 		return
 	}
 	values := map[string]string{"reason": pick(t, "reason", []string{"", "because <@UGUEST> & “so”", "because"})}
-	if f.isRequest() {
+	switch {
+	case f.isRequest():
 		values["key"], values["what"] = pick(t, "key", f.keys), pick(t, "what", f.whats)
+	case f.until:
+		values["key"], values["until"] = pick(t, "key", f.keys), w.now().AddDate(0, 0, pick(t, "days", []int{0, 1, 9, 9, 30, 364, 400})).UTC().Format(time.DateOnly)
 	}
 	w.people.submit(f, values)
 }

@@ -1,6 +1,7 @@
 package app_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,13 +48,30 @@ func (w *world) settled() bool {
 	return !slices.ContainsFunc(w.kept.progresses(), func(p rotation.Progress) bool {
 		r, runs := p.Running()
 		unshown := slices.ContainsFunc(p.All(), func(r rotation.Rotation) bool { return len(w.watch.cards(r)) > 0 })
-		return p.Owed && w.watch.reachable(p) || runs && r.Stage.Working() || unshown
+		return p.Owed && w.watch.reachable(p) || runs && r.Stage.Working() || unshown || len(w.watch.accepted(p)) > 0
 	})
 }
 
 // reachable tells whether the owner can be written to: what is owed to somebody who has left cannot be sent.
 func (o *watch) reachable(p rotation.Progress) bool {
-	return !slices.ContainsFunc(o.absent[o.ownerOf(p.User)], func(a absence) bool { return a.until.IsZero() })
+	people := []string{o.ownerOf(p.User)}
+	for _, r := range p.All() {
+		people = append(people, string(r.Owner))
+	}
+	for _, x := range p.Exemptions {
+		people = append(people, string(x.Owner), string(x.Requester))
+	}
+	for _, s := range p.Snoozes {
+		people = append(people, string(s.Owner))
+	}
+	for _, n := range p.Notices {
+		people = append(people, string(n.Owner))
+	}
+	return !slices.ContainsFunc(people, o.isAbsent)
+}
+
+func (o *watch) isAbsent(member string) bool {
+	return slices.ContainsFunc(o.absent[member], func(a absence) bool { return a.until.IsZero() })
 }
 
 // inv9: every click is answered, and every decision and refusal has an entry.
@@ -67,8 +85,8 @@ func (o *watch) inv9() {
 		refused := o.w.kept.refused[d.id]
 		patience := d.tried && o.w.kept.worked[d.id].Sub(d.at) >= answerAgain
 		o.w.kept.mu.Unlock()
-		opens := d.kind == "click" && slices.Contains([]string{"deny", "close", "overrule"}, d.on) && (slices.Contains(approvers, d.member) || o.w.deaths > 0) // a form; the decision comes with it
-		recorded := d.on == "" || opens || refused || slices.ContainsFunc(entries, func(e rotation.Entry) bool { return e.Actor == d.member && sameMove(e, d) })
+		opens := d.kind == "click" && slices.Contains([]string{"deny", "close", "overrule", "exempt-deny"}, d.on) && (slices.Contains(approvers, d.member) || o.w.deaths > 0) // a form; the decision comes with it
+		recorded := d.on == "" || d.kind == "click" && d.on == "exempt" || opens || refused || slices.ContainsFunc(entries, func(e rotation.Entry) bool { return e.Actor == d.member && sameMove(e, d) })
 		if d.answered == "" && !patience && (!refused || o.w.deaths == 0) && (d.on == "" || !o.tookEffect(entries, d)) {
 			o.w.fail(9, "a click is not answered: %s", d)
 		}
@@ -87,14 +105,17 @@ func sameMove(e rotation.Entry, d *delivery) bool {
 	if on == "start" {
 		on = "request"
 	}
-	return e.Action == on || e.Action == d.on || strings.HasPrefix(e.Action, "more")
+	if action, ok := acceptActions[d.on]; ok && e.Action == action {
+		return true
+	}
+	return e.Action == on || e.Action == d.on || e.Action == "finding" && d.kind == "click" || strings.HasPrefix(e.Action, "more")
 }
 
 // tookEffect tells whether a click moved something: its card shows that.
 func (o *watch) tookEffect(entries []rotation.Entry, d *delivery) bool {
 	id, _, _ := strings.Cut(d.ref, ".")
 	return slices.ContainsFunc(entries, func(e rotation.Entry) bool {
-		return e.Actor == d.member && e.Outcome == "moved" && (e.Action == d.on && e.Rotation == id || d.on == "start" && e.Action == "request")
+		return e.Actor == d.member && e.Outcome == "moved" && ((e.Action == d.on || e.Action == acceptActions[d.on]) && e.Rotation == id || d.on == "start" && e.Action == "request")
 	})
 }
 
@@ -121,6 +142,9 @@ func (o *watch) inv10() {
 				}
 			}
 		}
+		for _, problem := range o.accepted(p) {
+			o.w.fail(10, "what is accepted is not shown as it should be: %s", problem)
+		}
 		for _, n := range p.Notices {
 			if n.Sent.IsZero() && n.Failed == "" && o.reachable(p) {
 				o.w.fail(10, "a warning is never sent: %s", p.User)
@@ -144,12 +168,12 @@ func (o *watch) cards(r rotation.Rotation) (problems []string) {
 		if !open {
 			ask = r.Asks[len(r.Asks)-1]
 		}
-		for _, on := range r.Offers(rotation.ByApprover) {
+		for _, on := range r.Offers(rotation.ByApprover | rotation.ByResponder) {
 			want[approvals+" "+string(on)+" "+rotation.Ref{ID: r.ID, Turn: turnOf(r, ask, open)}.String()] = true
 		}
 	}
-	owner := o.ownerOf(r.User)
-	if o.reachable(rotation.Progress{User: r.User}) {
+	owner := string(r.Owner)
+	if owner != "" && !o.isAbsent(owner) {
 		for _, on := range r.Offers(rotation.ByOwner) {
 			want[dm(owner)+" "+string(on)+" "+r.Ref().String()] = true
 		}
@@ -256,7 +280,10 @@ func (w *world) advance() bool {
 // take has somebody who may take the next step of a rotation.
 func (w *world) take(r rotation.Rotation) {
 	switch r.Stage {
-	case rotation.Requested, rotation.Confirmed, rotation.Expiring:
+	case rotation.Offered:
+		_ = w.slack.As(string(r.Owner)).CloseAll(context.Background())
+		w.press(r, "collect")
+	case rotation.Requested, rotation.Leaked, rotation.Confirmed, rotation.Expiring:
 		late := r.Stage == rotation.Confirmed && w.shape.seed%4 == 1 && w.shape.useLag == 0 && w.retries[r.ID+" late"] == 0
 		for _, p := range w.proper() {
 			if on, ref := p.on(); late && on == "approve" && ref == r.Ref().String() {
@@ -327,7 +354,7 @@ func (w *world) unstick(r rotation.Rotation) {
 
 func (w *world) closeForms() {
 	for _, member := range everybody {
-		if f, open := w.people.form(member); open && !f.isRequest() {
+		if f, open := w.people.form(member); open && len(f.keys) == 0 {
 			w.people.submit(f, map[string]string{"reason": "it is over"})
 		}
 	}

@@ -23,7 +23,7 @@ func (w *world) doImproperClick(t *rapid.T) {
 		for _, member := range everybody {
 			for _, b := range w.people.presses(member) {
 				on, ref := b.on()
-				concerned := member == w.watch.ownerOf(p.User) || member == string(r.Requester)
+				concerned := w.watch.owns(member, *r) || member == string(r.Requester)
 				switch {
 				case ref != r.Ref().String() || b.message.Channel != approvals:
 				case slices.Contains(approvers, member) && concerned && on != "reactivate":
@@ -106,7 +106,10 @@ func (w *world) useInGrace(r rotation.Rotation) {
 	w.sleep(10 * time.Second) // until AWS takes it
 	err := account.Use(key, "ec2", "eu-west-1")
 	account.SetKeyStatus(key, false)
-	if err == nil {
+	recorded := slices.ContainsFunc(account.Keys(r.User.Name), func(k iamsim.KeyView) bool { // AWS records one use in a quarter of an hour
+		return k.ID == key && !k.LastUsed.Before(w.now().Add(-time.Second))
+	})
+	if err == nil && recorded {
 		w.watch.usedInGrace[key] = w.now()
 	}
 	w.story.add("somebody turns on %s of %s by hand, uses it, and turns it off again: %v", short(key), r.User.Name, orOK(err))

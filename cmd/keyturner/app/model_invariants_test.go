@@ -34,7 +34,9 @@ func (w *world) check() {
 		o.inv7(c)
 	}
 	progresses := w.kept.progresses()
+	o.inv1Links(progresses)
 	o.inv1Decisions(progresses)
+	o.inv1Accepted(progresses)
 	o.inv4()
 	o.inv5(progresses)
 	o.inv6Decisions(progresses)
@@ -143,11 +145,10 @@ func (o *watch) approved(c *change, r rotation.Rotation, stage rotation.Stage) {
 // approvedBy holds that of one of those who approved.
 func (o *watch) approvedBy(c *change, r rotation.Rotation, ask rotation.Ask, d rotation.Decision) {
 	ref := rotation.Ref{ID: r.ID, Turn: ask.Turn}.String()
-	owner := o.ownerOf(r.User)
 	switch {
 	case !o.mayDecide(string(d.By), d.At):
 		o.w.fail(1, "a change approved by somebody who may not: %s, %s", c, d.By)
-	case string(d.By) == owner || d.By == r.Requester:
+	case o.owns(string(d.By), r) || d.By == r.Requester:
 		o.w.fail(1, "a change approved by its owner or requester: %s, %s", c, d.By)
 	case !o.hasAsked(string(d.By), "approve", ref, d.At):
 		o.w.fail(1, "a change approved by somebody who has not clicked: %s, %s %s", c, d.By, ref)
@@ -184,7 +185,7 @@ func (o *watch) asShown(c *change, r rotation.Rotation, stage rotation.Stage) {
 
 // wished holds that the owner or an approver wants the old key back.
 func (o *watch) wished(c *change, r rotation.Rotation) {
-	for _, who := range append(slices.Clone(approvers), o.ownerOf(r.User)) {
+	for _, who := range append(o.ownersOf(r), approvers...) {
 		for turn := range r.Turn {
 			ref := rotation.Ref{ID: r.ID, Turn: turn}.String()
 			if o.hasAsked(who, "reactivate", ref, c.at) {
@@ -200,9 +201,8 @@ func (o *watch) frozen(c *change, r rotation.Rotation) {
 	if !o.madeIn(c.key, r) {
 		o.w.fail(1, "a key is made inactive that the rotation has not made: %s", c)
 	}
-	owner := o.ownerOf(r.User)
 	for turn := range r.Turn {
-		if o.hasAsked(owner, "disown", rotation.Ref{ID: r.ID, Turn: turn}.String(), c.at) {
+		if o.anyAsked(r, "disown", turn, c.at) {
 			return
 		}
 	}
@@ -234,10 +234,8 @@ func (o *watch) revoked(c *change, r rotation.Rotation) {
 	if !handedOver {
 		return
 	}
-	owner := o.ownerOf(r.User)
 	for turn := range r.Turn {
-		ref := rotation.Ref{ID: r.ID, Turn: turn}.String()
-		if o.hasAsked(owner, "reissue", ref, c.at) || o.hasAsked(owner, "abandon", ref, c.at) {
+		if o.anyAsked(r, "reissue", turn, c.at) || o.anyAsked(r, "abandon", turn, c.at) {
 			return
 		}
 	}
@@ -260,6 +258,9 @@ func (o *watch) madeIn(key rotation.KeyID, r rotation.Rotation) bool {
 }
 
 func (o *watch) ownerOf(u rotation.UserRef) string {
+	if p, ok := o.w.kept.progress(u.ID()); ok && p.Link != nil {
+		return string(p.Link.Owner)
+	}
 	for _, s := range o.w.seeds {
 		if s.account == u.Account && s.name == u.Name {
 			return s.owner
@@ -268,10 +269,18 @@ func (o *watch) ownerOf(u rotation.UserRef) string {
 	return ""
 }
 
-// owns tells whether a member, or the group that they are of, is the owner of a user.
-func (o *watch) owns(member string, u rotation.UserRef) bool {
-	owner := o.ownerOf(u)
-	return member == owner || o.w.shape.group && owner == olivia && member == oscar
+// owns tells whether a member is the owner of a rotation, or of the group that owns its user.
+func (o *watch) owns(member string, r rotation.Rotation) bool {
+	return member == string(r.Owner) || r.Group == team && slices.Contains(ofTeam, member)
+}
+
+// ownersOf lists who may make the owner's moves.
+func (o *watch) ownersOf(r rotation.Rotation) []string {
+	owners := []string{string(r.Owner)}
+	if r.Group == team {
+		owners = append(owners, ofTeam...)
+	}
+	return owners
 }
 
 // inv1Decisions: every decision that is stored was made by somebody who clicked, and might.
@@ -291,13 +300,14 @@ func (o *watch) requested(r rotation.Rotation) {
 		return
 	}
 	o.requests[r.ID] = true
-	who, owner := string(r.Requester), o.ownerOf(r.User)
+	who := string(r.Requester)
 	for key := range o.asked {
 		id := r.User.ID()
 		leaked := r.Kind == rotation.Leak && key == who+" leaked "+string(r.Old)
 		if key == who+" start "+id || leaked || strings.HasPrefix(key, who+" request "+id+"/") {
-			if string(r.Owner) != owner || who != owner && who != dora && !slices.Contains(approvers, who) {
-				o.w.fail(1, "a rotation is begun by somebody who may not: %s by %s", r.User, who)
+			owned := o.everOwned(string(r.Owner), r.User) || r.Kind == rotation.Leak && r.Owner == ""
+			if !owned || !o.owns(who, r) && who != dora && !slices.Contains(approvers, who) && !o.everOwned(who, r.User) {
+				o.w.fail(1, "a rotation is begun by somebody who may not: %s by %s, for %s", r.User, who, r.Owner)
 			}
 			return
 		}
@@ -311,7 +321,7 @@ func (o *watch) decided(r rotation.Rotation, a rotation.Ask) {
 	}
 	for _, d := range a.Decisions {
 		ref := rotation.Ref{ID: r.ID, Turn: a.Turn}.String()
-		isOwner := o.owns(string(d.By), r.User)
+		isOwner := o.owns(string(d.By), r)
 		on := "approve" // one of several, which did not end the ask
 		if last, ok := a.ClosedBy(); ok && last == d {
 			on = a.Closed
@@ -321,7 +331,7 @@ func (o *watch) decided(r rotation.Rotation, a rotation.Ask) {
 		case !o.hasAsked(string(d.By), on, ref, d.At):
 			o.w.fail(1, "a decision is stored that nobody has made: %s %s by %s", ref, on, d.By)
 		case ownerMay && isOwner && o.wasActive(string(d.By), d.At):
-		case a.Stage == rotation.Leaked && o.mayRespond(string(d.By), d.At):
+		case (a.Stage == rotation.Leaked || a.Stuck.At == rotation.Leaked) && o.mayRespond(string(d.By), d.At):
 		case !o.mayDecide(string(d.By), d.At):
 			o.w.fail(1, "a decision is stored of somebody who may not: %s %s by %s", ref, on, d.By)
 		case on != "reactivate" && (isOwner || d.By == r.Requester):
@@ -382,7 +392,7 @@ func (o *watch) inv3(c *change) {
 	}
 	r, _ := c.rotation()
 	old := func(l look) iamsim.KeyView { k, _ := l.key(r.Old); return k }
-	owner := o.ownerOf(r.User)
+	owner := string(r.Owner)
 	switch {
 	case c.key == r.New && r.Stage == rotation.Discarding && r.Kind == rotation.Leak: // the old one is not to work
 	case c.key == r.New && r.Stage == rotation.Discarding:
@@ -413,7 +423,7 @@ func (o *watch) inv3(c *change) {
 			o.w.fail(3, "the old key is deactivated though the owner never got the new one: %s", c)
 		}
 		ask, _ := r.Approved(rotation.Confirmed)
-		if !o.confirmed(r, ask, owner) {
+		if !o.confirmed(r, ask) {
 			o.w.fail(3, "the old key is deactivated though the owner has not confirmed: %s", c)
 		}
 	}
@@ -428,7 +438,7 @@ func (o *watch) overruled(c *change, r rotation.Rotation) bool {
 	}
 	for turn := range ask.Turn {
 		asked := o.hasAsked(string(d.By), "overrule", rotation.Ref{ID: r.ID, Turn: turn}.String(), d.At)
-		if asked && o.mayDecide(string(d.By), d.At) && string(d.By) != o.ownerOf(r.User) && d.By != r.Requester {
+		if asked && o.mayDecide(string(d.By), d.At) && !o.owns(string(d.By), r) && d.By != r.Requester {
 			return true
 		}
 	}
@@ -444,9 +454,9 @@ func quietAt(k iamsim.KeyView, at time.Time) bool {
 	return k.Status == "Active" && !at.Before(last.Add(quiet))
 }
 
-func (o *watch) confirmed(r rotation.Rotation, ask rotation.Ask, owner string) bool {
+func (o *watch) confirmed(r rotation.Rotation, ask rotation.Ask) bool {
 	for turn := range ask.Turn {
-		if o.hasAsked(owner, "confirm", rotation.Ref{ID: r.ID, Turn: turn}.String(), ask.At) {
+		if o.anyAsked(r, "confirm", turn, ask.At) {
 			return true
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/keyturner/keyturner/bot/slacksim"
 	"github.com/keyturner/keyturner/rotation"
+	"github.com/keyturner/keyturner/rotation/iamsim"
 )
 
 // crowd is the people: what they have seen, and which keys they have.
@@ -39,7 +40,7 @@ type press struct {
 
 // on is what the click asks for, and ref the rotation and turn, or the user.
 func (p press) on() (on, ref string) {
-	if p.action == "more" {
+	if p.opt != "" {
 		on, ref, _ = strings.Cut(p.opt, " ")
 		return on, ref
 	}
@@ -163,6 +164,7 @@ type form struct {
 	view   slacksim.View
 	keys   []string // to choose from
 	whats  []string
+	until  bool // it asks for a day
 }
 
 func (c *crowd) form(member string) (form, bool) {
@@ -173,6 +175,7 @@ func (c *crowd) form(member string) (form, bool) {
 	f := form{member: member, view: view}
 	for _, b := range view.Blocks {
 		for _, el := range elements(b) {
+			f.until = f.until || text(el["type"]) == "datepicker"
 			options, _ := el["options"].([]any)
 			for _, o := range options {
 				option, _ := o.(map[string]any)
@@ -188,7 +191,7 @@ func (c *crowd) form(member string) (form, bool) {
 	return f, true
 }
 
-func (f form) isRequest() bool { return len(f.keys) > 0 }
+func (f form) isRequest() bool { return len(f.keys) > 0 && !f.until }
 
 func (c *crowd) submit(f form, values map[string]string) {
 	problems, err := c.w.slack.As(f.member).Submit(context.Background(), values)
@@ -210,7 +213,7 @@ func (c *crowd) look() {
 	}
 	for _, member := range everybody {
 		if top, open := c.w.slack.As(member).Screen().Top(); open {
-			c.holdShown(member, top.Content())
+			c.holdShown(top.Content())
 		}
 		for _, channel := range c.w.slack.As(member).Screen().Channels {
 			for _, m := range channel.Messages {
@@ -245,16 +248,17 @@ func (c *crowd) notice(member string, channel slacksim.Conversation, m slacksim.
 		}
 	}
 	if channel.Kind == "im" {
-		c.holdShown(member, opened(content, identity))
+		c.holdShown(opened(content, identity))
 	}
 }
 
-// holdShown has a member keep the key whose secret they see.
-func (c *crowd) holdShown(member, content string) {
+// holdShown has whoever sees it keep the key whose secret they see.
+func (c *crowd) holdShown(content string) {
 	key, _, ok := secretIn(content)
 	for _, u := range c.w.seeds {
-		if ok && u.owner == member {
-			c.hold(rotation.UserRef{Account: u.account, Name: u.name}, key)
+		user := rotation.UserRef{Account: u.account, Name: u.name}
+		if ok && slices.ContainsFunc(c.w.accounts[u.account].Keys(u.name), func(k iamsim.KeyView) bool { return k.ID == key }) {
+			c.hold(user, key) // shownIn holds that they are its owner
 		}
 	}
 }

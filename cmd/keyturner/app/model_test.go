@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/keyturner/keyturner/rotation"
 )
 
 // TestModel plays the whole bot against simulated AWS, Slack, people and applications, with every fault there is, and holds the ten
@@ -75,6 +77,9 @@ func modest(t *testing.T, name, value string) {
 	})
 }
 
+// ways are those in which a secret can go, the plain direct message more often than the others.
+var ways = []rotation.Mode{"", "", rotation.Reveal, rotation.Sealed, rotation.InSecretsManager, rotation.InSSM}
+
 func drawShape(t *rapid.T, files string) shape {
 	s := shape{
 		replicas: rapid.IntRange(1, 3).Draw(t, "replicas"),
@@ -82,6 +87,12 @@ func drawShape(t *rapid.T, files string) shape {
 		useLag:   rapid.SampledFrom([]time.Duration{0, 5 * time.Minute}).Draw(t, "lag of the last use"),
 		eventLag: rapid.SampledFrom([]time.Duration{0, 5 * time.Minute}).Draw(t, "lag of CloudTrail"),
 		seed:     rapid.Uint64().Draw(t, "sockets"),
+		delivery: rapid.SampledFrom(ways).Draw(t, "delivery"),
+		second:   rapid.SampledFrom(ways).Draw(t, "delivery of the second account"),
+		group:    rapid.IntRange(0, 3).Draw(t, "a group owns") == 0,
+		mail:     rapid.IntRange(0, 3).Draw(t, "addresses name owners") == 0,
+		ruled:    rapid.IntRange(0, 3).Draw(t, "a rule") == 0,
+		traced:   rapid.IntRange(0, 3).Draw(t, "CloudTrail is asked") == 0,
 	}
 	for range rapid.IntRange(1, 3).Draw(t, "users") {
 		s.users |= 1 << rapid.IntRange(0, len(seed)-1).Draw(t, "user")
@@ -130,11 +141,23 @@ func (y tally) add(w *world) {
 		y[strings.TrimSuffix(c.op, "AccessKey")+c.status]++
 	}
 	for _, e := range w.kept.entries() {
+		if e.Outcome == "moved" && e.From == "" && e.To == "" {
+			y["done "+e.Action]++
+		}
 		if e.Outcome == "moved" && e.From != e.To {
 			y[fmt.Sprintf("move %s on %s to %s", e.From, e.Action, e.To)]++
 		}
 	}
+	y["delivery "+string(w.shape.delivery)]++
+	y["delivery "+string(w.shape.second)]++
 	for _, p := range w.kept.progresses() {
+		if p.Link != nil {
+			y["links"]++
+		}
+		for _, x := range p.Exemptions {
+			y["exemptions "+string(x.Stage)]++
+		}
+		y["snoozes"] += len(p.Snoozes)
 		for _, r := range p.All() {
 			y["rotations "+string(r.Stage)]++
 			y[string(r.Kind)]++

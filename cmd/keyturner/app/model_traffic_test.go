@@ -110,16 +110,14 @@ func (o *watch) frameSent(raw []byte, from time.Time) {
 	switch {
 	case f.Type == "slash_commands":
 		d.member, d.channel = f.Payload.UserID, f.Payload.ChanID
-		if key, ok := strings.CutPrefix(d.text, "leaked "); ok {
-			report := d.member + " leaked " + key
-			o.asked[report] = append(o.asked[report], ask{from, d.at})
-		}
+		typed := d.member + " " + d.text
+		o.asked[typed] = append(o.asked[typed], ask{from, d.at})
 	case f.Payload.Type == "block_actions" && d.view == "":
 		d.kind = "click"
 		for _, a := range f.Payload.Actions {
 			d.value = a.Value
 			d.on, d.ref = a.ID, a.Value
-			if a.ID == "more" {
+			if a.Selected.Value != "" {
 				d.on, d.ref, _ = strings.Cut(a.Selected.Value, " ")
 			}
 		}
@@ -128,8 +126,10 @@ func (o *watch) frameSent(raw []byte, from time.Time) {
 		d.ref = f.Payload.View.Metadata
 		if on, found := strings.CutPrefix(f.Payload.View.Callback, "reason:"); found {
 			d.on = on
+		} else if f.Payload.View.Callback == "exempt-deny" {
+			d.on = "exempt-deny"
 		} else {
-			d.on, d.ref = "request", f.Payload.View.State.Values["key"]["key"].Selected.Value
+			d.on, d.ref = f.Payload.View.Callback, f.Payload.View.State.Values["key"]["key"].Selected.Value
 		}
 	}
 	o.delivered[f.ID] = d
@@ -219,7 +219,7 @@ func decoded(s string) map[string]any {
 func (o *watch) secretIn(name, rest, secret string) {
 	_, body, _ := strings.Cut(rest, "\n")
 	form, _ := cutForm(body)
-	switch mode := o.w.shape.delivery; mode {
+	switch mode := o.deliveryOf(secret); mode {
 	case "":
 	case rotation.Reveal:
 		name, form = o.revealedIn(name, form)
@@ -243,11 +243,9 @@ func (o *watch) shownIn(name string, form map[string]string, secret string) {
 	_, text, _ := strings.Cut(form["blocks"], "AWS_ACCESS_KEY_ID=")
 	key := text[:min(len(text), 20)]
 	owner := ""
-	for _, u := range o.w.seeds {
-		for _, c := range o.changes {
-			if string(c.made) == key && c.user.Account == u.account && c.user.Name == u.name {
-				owner = u.owner
-			}
+	for _, c := range o.changes {
+		if r, runs := c.rotation(); runs && string(c.made) == key {
+			owner = string(r.Owner)
 		}
 	}
 	if owner == "" || form["channel"] != dm(owner) {
@@ -274,7 +272,12 @@ func (o *watch) scanText(where, text string) {
 
 // hasAsked tells whether a member asked for a move at a time, as Slack delivered it.
 func (o *watch) hasAsked(member, on, ref string, at time.Time) bool {
-	return slices.ContainsFunc(o.asked[member+" "+on+" "+ref], func(a ask) bool { return !at.Before(a.from) })
+	asked := o.asked[member+" "+on+" "+ref]
+	if r, err := rotation.ParseRef(ref); err == nil && on == "cancel" { // which can be typed, too
+		p, _ := o.w.kept.progress(r.UserDoc())
+		asked = slices.Concat(asked, o.asked[member+" cancel"], o.asked[member+" cancel "+p.User.String()])
+	}
+	return slices.ContainsFunc(asked, func(a ask) bool { return !at.Before(a.from) })
 }
 
 // mayDecide tells whether a member is an approver who was active at a time, or in the minute before.

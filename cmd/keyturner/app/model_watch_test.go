@@ -35,6 +35,9 @@ type watch struct {
 	claims    map[string]string          // the digests' notes ever written, by nonce
 	leads     map[string]string          // who holds a claim
 	requests  map[string]bool            // rotations whose request has been found
+	made      map[string]string          // by secret: the account whose key it is of
+	judged    map[string]bool            // what has been said of exemptions and snoozes, and was found right
+	linked    map[string]bool            // by user and member: whom an approver has ever linked
 
 	userIDs map[rotation.UserRef]string
 	foreign map[rotation.UserRef]time.Time // when somebody else touched a user's keys, by the bubble's clock
@@ -60,7 +63,7 @@ type breach struct {
 func newWatch(w *world) *watch {
 	return &watch{
 		w: w, delivered: map[string]*delivery{}, asked: map[string][]ask{}, shown: map[string]map[string]bool{},
-		shownKey: map[string]bool{}, claims: map[string]string{}, leads: map[string]string{}, requests: map[string]bool{},
+		shownKey: map[string]bool{}, claims: map[string]string{}, leads: map[string]string{}, requests: map[string]bool{}, made: map[string]string{}, judged: map[string]bool{}, linked: map[string]bool{},
 		userIDs: map[rotation.UserRef]string{}, foreign: map[rotation.UserRef]time.Time{}, toggled: map[string]bool{},
 		gone: map[string]bool{}, absent: map[string][]absence{}, excused: map[string]string{},
 		usedInGrace: map[string]time.Time{},
@@ -248,6 +251,7 @@ func (o *watch) readCalls() []*change {
 		o.open = slices.Delete(o.open, i, i+1)
 		if call.Op == "CreateAccessKey" && call.Applied {
 			c.made = rotation.KeyID(call.AccessKeyId)
+			o.made[o.w.accounts[call.Account].SecretOf(call.AccessKeyId)] = call.Account
 		}
 		if call.Op == "CreateAccessKey" && call.Attempt > 1 {
 			o.failLocked(6, "CreateAccessKey was retried by the SDK")

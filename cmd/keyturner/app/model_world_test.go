@@ -86,6 +86,7 @@ type shape struct {
 	seed     uint64        // of which socket an envelope takes
 	delivery rotation.Mode // of the account prod; empty: by a plain direct message
 	traced   bool          // CloudTrail is asked who uses a key of the account prod
+	second   rotation.Mode // likewise of the account data
 	ruled    bool          // two of a user group must approve of a creation for ci-deploy
 }
 
@@ -218,6 +219,7 @@ func (w *world) configure() {
 	if w.shape.traced {
 		cfg.Accounts[0].TrailRegions = []string{"eu-west-1", "us-east-1"}
 	}
+	deliverTo(&cfg.Accounts[1], w.shape.second)
 	if w.shape.ruled {
 		cfg.Approval = []rotation.Approval{{
 			Name: "deploys", Matches: rotation.Matches{Users: []string{"ci-*"}}, By: rotation.Circle{Groups: []rotation.GroupID{group}},

@@ -183,7 +183,7 @@ func (o *watch) cards(r rotation.Rotation) (problems []string) {
 			for _, b := range pressesOf(owner, m) {
 				on, ref := b.on()
 				at, err := rotation.ParseRef(ref)
-				if err != nil || at.ID != r.ID || on == "receipt" {
+				if err != nil || at.ID != r.ID || on == "receipt" || on == "trace" {
 					continue
 				}
 				is := channel + " " + on + " " + ref

@@ -33,6 +33,9 @@ func (s *story) whole() []phase {
 			told := s.told(owner)
 			return s.command(ctx, "status", func(slacksim.Screen) bool { return s.told(owner) > told })
 		}},
+		{"snooze", s.snooze},
+		{"exempt", s.exempt},
+		{"accept", s.accept},
 		{"request", s.request},
 		{"wrong person", s.wrongPerson},
 		{"deny", s.deny},
@@ -77,7 +80,7 @@ func (s *story) whole() []phase {
 // straight is a life without detours.
 func (s *story) straight() []phase {
 	return slices.DeleteFunc(s.whole(), func(p phase) bool {
-		return slices.Contains([]string{"status", "wrong person", "deny", "request again", "confirm too early", "reactivate", "deactivate again"}, p.name)
+		return slices.Contains([]string{"status", "snooze", "exempt", "accept", "wrong person", "deny", "request again", "confirm too early", "reactivate", "deactivate again"}, p.name)
 	})
 }
 

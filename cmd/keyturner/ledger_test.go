@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -281,7 +282,7 @@ func (w *world) nothingLost(b book) error {
 	latest := map[key]time.Time{}
 	for _, e := range b.entries {
 		k := key{e.Actor, e.Action, e.Rotation}
-		if e.Action == "request" {
+		if e.Action == "request" || e.Action == "exempt" {
 			k.rotation = ""
 		}
 		latest[k] = later(latest[k], e.At)
@@ -289,7 +290,7 @@ func (w *world) nothingLost(b book) error {
 	var errs []error
 	unrecorded := map[string]int{}
 	for _, d := range w.deeds {
-		at, known := latest[key{d.member, d.action, d.rotation}]
+		at, known := latest[key{d.member, cmp.Or(recordedAs[d.action], d.action), d.rotation}]
 		if known && (!at.Before(d.at) || d.action == "receipt") { // which is given once
 			continue
 		}

@@ -29,10 +29,12 @@ func (b *Bot) click(ctx context.Context, who caller, l letter, c clicked) error 
 	if err != nil {
 		return b.cfg.Engine.Refuse(ctx, who.member, c.Action, err)
 	}
-	if c.Action == actionStart {
+	switch c = c.unfolded(); c.Action {
+	case actionStart:
 		return b.start(ctx, who, actor, c.Value)
-	}
-	if c.Action == actionFinding {
+	case actionRetire:
+		return b.retire(ctx, who, actor, c.Value)
+	case actionFinding:
 		return b.clickFinding(ctx, who, actor, l.Trigger, c.Value)
 	}
 	if mine, err := b.clickExemption(ctx, who, actor, l, c); mine {

@@ -12,9 +12,10 @@ import (
 
 // The action ids that are no moves. A move's action id is the word of its rotation.On, and its value a rotation.Ref.
 const (
-	actionStart = "start" // value: UserRef.ID
-	actionKeys  = "keys"  // opens the modal with one's keys
-	actionMore  = "more"  // the overflow menu; the chosen option's value is "on ref", such as "close mfrggzdf-1.7"
+	actionStart  = "start"  // value: UserRef.ID
+	actionRetire = "retire" // value: UserRef.ID, a slash and KeyID.Mark
+	actionKeys   = "keys"   // opens the modal with one's keys
+	actionMore   = "more"   // the overflow menu; the chosen option's value is "on ref", such as "close mfrggzdf-1.7"
 
 	// onReceipt is the owner's "I have stored it". It moves nothing, and its Ref has, for the turn, which of the issued keys it is about.
 	onReceipt rotation.On = "receipt"

@@ -205,7 +205,10 @@ func dueRows(v view, due []keyFindings, blocks, characters int) draft {
 	for i, k := range due {
 		var row draft
 		var right *slack.Accessory
-		if startable(k) {
+		switch {
+		case retirable(k):
+			right = slack.NewAccessory(needlessChoice(k))
+		case startable(k):
 			right = slack.NewAccessory(startButton(k.User))
 		}
 		words := dueWords(v, k)
@@ -251,7 +254,7 @@ func dueWords(v view, k keyFindings) string {
 	if k.Snooze.By != "" {
 		lines = append(lines, "Snoozed until "+when(k.Snooze.Until)+" by "+mention(k.Snooze.By)+".")
 	}
-	return strings.Join(append(lines, v.whatNext(k)), "\n")
+	return strings.Join(append(lines, sentences(v.whatNext(k), needless(k))), "\n")
 }
 
 func rootUse(k rotation.Key) string {

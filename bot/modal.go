@@ -101,7 +101,7 @@ func keysModal(v view, holdings []rotation.Holding, foretell func(keyChoice) str
 	m.CallbackID = keysCallback
 	m.Submit = plainText("Send the request")
 	m.Close = plainText("Cancel")
-	what := whatFor(keys)
+	what := v.retireFirst(whatFor(keys), keys)
 	asked := askedAhead
 	if len(keys) == 1 {
 		asked = foretell(keyChoice{user: keys[0].user.ID(), key: keys[0].key.ID, what: what[0]})
@@ -273,9 +273,11 @@ func whatFor(keys []choosable) (kinds []rotation.Kind) {
 
 func whatInput(kinds []rotation.Kind) *slack.InputBlock {
 	var options []*slack.OptionBlockObject
-	for _, w := range whats {
-		if slices.Contains(kinds, w.kind) {
-			options = append(options, slack.NewOptionBlockObject(string(w.kind), plainText(w.name), plainText(clip(w.then, maxLabel))))
+	for _, kind := range kinds {
+		for _, w := range whats {
+			if w.kind == kind {
+				options = append(options, slack.NewOptionBlockObject(string(w.kind), plainText(w.name), plainText(clip(w.then, maxLabel))))
+			}
 		}
 	}
 	radio := slack.NewRadioButtonsBlockElement(inputWhat, options...)

@@ -8,8 +8,11 @@ import (
 	"github.com/keyturner/keyturner/rotation"
 )
 
-// warningMessage tells an owner that a key is getting too old, or is.
+// warningMessage tells an owner that a key is getting too old, or is, or that nobody seems to need it.
 func warningMessage(v view, n rotation.Notice, user rotation.UserRef) message {
+	if n.Unused != "" {
+		return needlessMessage(v, n, user)
+	}
 	reached := time.Duration(n.Days) * 24 * time.Hour
 	late := v.policy.MaxAge > 0 && reached >= v.policy.MaxAge
 	var d draft

@@ -177,6 +177,9 @@ func (b *Bot) foretell(ctx context.Context, who caller, choice keyChoice) string
 func foresightText(v view, f rotation.Foresight) string {
 	r := f.Rotation
 	lines := []string{"*" + short(r.Old) + " of " + v.user(r.User) + "*: " + lowerFirst(beginning(r))}
+	if s := doubtful(f); s != "" {
+		lines = append(lines, s)
+	}
 	if r.Stage == rotation.Leaked {
 		lines = append(lines, "*Who is asked:* at once, in the approvals channel and in on-call's. One approver or somebody on call decides alone, and whoever reports it may.",
 			"*Until when:* it stands until somebody decides.")

@@ -181,6 +181,9 @@ var refusals = map[rotation.Code]func(view, *rotation.Refusal) string{
 		return v.user(e.User) + " has no access key, so there is nothing to rotate."
 	},
 	rotation.NotThatKey: func(v view, e *rotation.Refusal) string {
+		if e.Key == "" {
+			return "The key that this is about is not a key of " + v.user(e.User) + " any more. Type `/rotate-key` to see the keys there are."
+		}
 		return short(e.Key) + " is not a key of " + v.user(e.User) + " now. Type `/rotate-key` to see the keys there are."
 	},
 	rotation.Leftover: func(v view, e *rotation.Refusal) string {

@@ -91,6 +91,7 @@ func (e *Engine) put(ctx context.Context, p Progress, fresh bool) (Progress, err
 // subject is the user that a request is about, as far as it says who is asked.
 type subject struct {
 	user   UserRef // as AWS spells it
+	known  User
 	owns   Ownership
 	traits Traits
 	rule   Approval
@@ -102,7 +103,7 @@ func (e *Engine) subject(ctx context.Context, ref UserRef) (subject, error) {
 	if err != nil {
 		return subject{}, err
 	}
-	s := subject{user: user.Ref, traits: e.approvals.traits(user)}
+	s := subject{user: user.Ref, known: user, traits: e.approvals.traits(user)}
 	s.rule = e.approvals.For(s.user, s.traits)
 	s.owns, err = e.ownership(ctx, user)
 	return s, err

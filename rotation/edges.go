@@ -65,7 +65,9 @@ type Changer interface {
 type ReportRow struct {
 	User string // "<root_account>" for root
 	Root bool
-	Keys []ReportKey // the slots that the report can show, in no particular order; only those in use
+	// Console tells that the user has a password for AWS's console.
+	Console bool
+	Keys    []ReportKey // the slots that the report can show, in no particular order; only those in use
 }
 
 // ReportKey is one of the report's key slots.

@@ -32,6 +32,7 @@ type Finding struct {
 	Exempt  Exemption // zero if there is none
 	Snooze  Snooze    // likewise
 	Running Stage     // the stage of the user's rotation, if one runs
+	Instead Instead   // what fits in place of the key; zero unless the key is not used
 }
 
 // Exemption is a finding accepted, with a reason and an end.
@@ -68,11 +69,8 @@ func (p Policy) Findings(u UserRef, keys []Key, now time.Time) []Finding {
 		case age >= p.WarnAge:
 			add(SoonTooOld, k)
 		}
-		switch {
-		case k.LastUse.State == NeverUsed && k.Age(now) >= p.UnusedAge:
-			add(Unneeded, k)
-		case k.LastUse.State == Used && now.Sub(k.LastUse.At) >= p.UnusedAge:
-			add(Idle, k)
+		if unused := p.Unused(k, now); unused != "" {
+			add(unused, k)
 		}
 	}
 	switch {

@@ -10,6 +10,9 @@ import (
 type Foresight struct {
 	Explanation          // its Running is Rotation
 	Rotation    Rotation // as Start makes it, without an id: it is stored nowhere
+	Unused      Breach   // Unneeded or Idle: the key may not be needed; empty: it is used, or that is not known
+	Use         LastUse  // the key's last
+	Instead     Instead  // what fits in place of a key that is not used
 }
 
 // Foresee tells what Request would begin, or with the same *Refusal why it would not. Nothing is stored and nobody is turned away by it: what
@@ -38,6 +41,12 @@ func (e *Engine) Foresee(ctx context.Context, q Request) (Foresight, error) {
 		return Foresight{}, err
 	}
 	f := Foresight{Rotation: r}
+	if key, ok := seen.Key(r.Old); ok {
+		f.Use, f.Unused = key.LastUse, e.cfg.Policy.Unused(key, e.now())
+		if f.Unused != "" {
+			f.Instead = about.known.hints(key).Instead()
+		}
+	}
 	f.Explanation = Explanation{User: about.user, Owner: about.owns.Owner(), Group: about.owns.Group, Rule: about.rule, Terms: r.Terms, Running: &f.Rotation}
 	f.People, f.Unread = e.candidates(ctx, about.rule.By)
 	e.bar(ctx, &f.Explanation)

@@ -43,6 +43,8 @@ type User struct {
 	Path    string // begins and ends with a slash
 	Created time.Time
 	Tags    map[string]string
+	// Console tells that the user has a password for AWS's console, as far as a report has told: it is a person.
+	Console bool
 	Groups  []string // of IAM; nil also where they are not known
 	Untold  bool     // the tags are not known
 	// Quarantine is the policy that AWS attaches to a user whose key it has found in public; empty: none was seen.

@@ -300,7 +300,7 @@ const (
 	keepAsks     = 12
 	keepPastAsks = 6
 	keepTrail    = 30
-	keepNotices  = 20
+	keepNotices  = 12
 )
 
 // Begin makes r the current rotation.
@@ -366,12 +366,16 @@ func (p Progress) Running() (*Rotation, bool) {
 // Notice is a warning owed to an owner: written when it falls due, marked when it has been sent.
 type Notice struct {
 	Key     KeyID
-	Days    int // the age that was reached: 75, 90
+	Days    int // the age that was reached, such as 75 or 90, or for how long it has not been used
 	Owner   MemberID
 	Created time.Time // the key's
 	Due     time.Time // when the scan found it
 	Sent    time.Time // zero: still owed
 	Failed  string    // why it cannot be sent, if that is final
+
+	Unused  Breach  // Unneeded or Idle: the owner is asked whether they need the key; empty: it is used, or that is not known
+	Use     LastUse // then: its last use
+	Instead Instead // and what fits in its place
 }
 
 // Entry is one audit line: who did what, to which key, and how it ended. It holds no secret.

@@ -267,6 +267,7 @@ func (a *sweep) look(ctx context.Context, u User) error {
 			return errors.Join(problem, err)
 		}
 	}
+	u.Console = row.Console
 	return errors.Join(problem, a.found(Sight{User: u, Keys: keys}))
 }
 

@@ -58,6 +58,9 @@ func (e *Engine) surveyUser(ctx context.Context, seen Sight) ([]Finding, error) 
 		if r, ok := p.Running(); ok {
 			found[i].Running = r.Stage
 		}
+		if e.cfg.Policy.Unused(found[i].Key, e.now()) != "" {
+			found[i].Instead = u.hints(found[i].Key).Instead()
+		}
 	}
 	return found, nil
 }
@@ -129,7 +132,8 @@ func (e *Engine) warnOwner(ctx context.Context, f Finding) error {
 	}
 }
 
-// owe adds the warning for the highest threshold that the key has reached, unless it has been added before or nobody can act on it.
+// owe adds the warning for the highest threshold that the key has reached, unless it has been added before or nobody can act on it. A key
+// that is not used has its owner asked whether they need it, with the warning of its age if it has come to that.
 func (p *Progress) owe(f Finding, policy Policy, now time.Time) bool {
 	days := 0
 	switch f.Breach {
@@ -137,6 +141,10 @@ func (p *Progress) owe(f Finding, policy Policy, now time.Time) bool {
 		days = wholeDays(policy.MaxAge)
 	case SoonTooOld:
 		days = wholeDays(policy.WarnAge)
+	case Unneeded, Idle:
+		if f.Key.Age(now) < policy.WarnAge {
+			days = wholeDays(policy.UnusedAge)
+		}
 	}
 	if days == 0 || f.Owner == "" || f.Exempt.Holds(now) || f.Snooze.Holds(now) || f.Running != "" {
 		return false
@@ -150,7 +158,11 @@ func (p *Progress) owe(f Finding, policy Policy, now time.Time) bool {
 		}
 	}
 	p.Owed = true
-	p.Notices = append(p.Notices, Notice{Key: f.Key.ID, Days: days, Owner: f.Owner, Created: f.Key.Created, Due: now})
+	notice := Notice{Key: f.Key.ID, Days: days, Owner: f.Owner, Created: f.Key.Created, Due: now}
+	if notice.Unused = policy.Unused(f.Key, now); notice.Unused != "" {
+		notice.Use, notice.Instead = f.Key.LastUse, f.Instead
+	}
+	p.Notices = append(p.Notices, notice)
 	return true
 }
 

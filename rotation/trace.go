@@ -59,9 +59,9 @@ type Unread struct {
 const (
 	maxCallers = 8
 	maxNames   = 3
-	maxPlaces  = 3   // regions of one caller
-	maxWord    = 64  // bytes of a service, a name, a region or an address
-	maxAgent   = 128 // bytes of an agent
+	maxPlaces  = 3  // regions of one caller
+	maxWord    = 48 // bytes of a service, a name, a region or an address
+	maxAgent   = 96 // bytes of an agent
 )
 
 // Words of an agent, by their beginnings, that differ from call to call of one application or tell nothing of it: which features of the SDK

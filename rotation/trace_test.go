@@ -1,6 +1,7 @@
 package rotation_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -54,6 +55,13 @@ func TestTrace_ByItself(t *testing.T) {
 		}
 		if n := b.lookups(); n != 2 {
 			t.Errorf("CloudTrail was asked %d times, want once in each region", n)
+		}
+		if _, err := b.engine.Act(t.Context(), r.Ref(), rotation.Confirm, rotation.Actor{Member: owner}, ""); code(err) != rotation.Blocked {
+			t.Fatalf("confirmed: %v", err)
+		}
+		passes(time.Minute)
+		if n := b.lookups(); n != 2 {
+			t.Errorf("CloudTrail was asked %d times, want no more for a second click", n)
 		}
 		if got.Turn != r.Turn || got.Proof.Open() {
 			t.Errorf("a look has moved something: %+v", got)
@@ -148,6 +156,31 @@ func TestTrace_WhoIsTold(t *testing.T) {
 		}
 		if _, err := b.engine.Trace(t.Context(), rotation.Ref{ID: "aaaaaaaaaaaaaaaa-1"}, rotation.Actor{Member: owner}); code(err) != rotation.Outdated {
 			t.Errorf("of nothing: %v", err)
+		}
+	})
+}
+
+// TestTrace_AGroupsKey is asked about by those of the group that owns it, and by nobody whom nothing could be learnt of.
+func TestTrace_AGroupsKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, members, e := grouped(t)
+		shared := rotation.UserRef{Account: account, Name: "shared"}
+		p, err := e.Request(t.Context(), rotation.Request{User: shared, By: rotation.Actor{Member: "UANA"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		try := func(by rotation.MemberID, want rotation.Code) {
+			t.Helper()
+			if _, err := e.Trace(t.Context(), p.Rotation.Ref(), rotation.Actor{Member: by}); code(err) != want {
+				t.Errorf("%s: got %v, want %q", by, err, want)
+			}
+		}
+		try("UBEN", rotation.NoTrail) // who would be told, if there were one
+		try("UEVE", rotation.NotInvolved)
+		members.err = errors.New("cut off")
+		try("UBEN", rotation.GroupUnread)
+		if n := b.lookups(); n != 0 {
+			t.Errorf("CloudTrail was asked %d times", n)
 		}
 	})
 }

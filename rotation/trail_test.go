@@ -185,7 +185,10 @@ func fullProgress(t *testing.T) rotation.Progress {
 		}
 	}
 	for i := range rotation.KeepNotices {
-		p.Notices = append(p.Notices, rotation.Notice{Key: id(i), Days: 90, Owner: member, Created: now, Due: now, Failed: "Slack does not take messages for the owner"})
+		p.Notices = append(p.Notices, rotation.Notice{
+			Key: id(i), Days: 90, Owner: member, Created: now, Due: now, Failed: "Slack does not take messages for the owner",
+			Unused: rotation.Unneeded, Use: use, Instead: rotation.Instead{Alternative: rotation.IdentityCenter, By: rotation.ByConsole, Word: "thirdparty"},
+		})
 	}
 	typed := p.Rotation.Reason
 	for i := range rotation.KeepExemptions {

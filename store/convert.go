@@ -38,7 +38,7 @@ func (r progressRecord) progress() rotation.Progress {
 		Link:       (*rotation.Link)(r.Link),
 		Count:      r.Count,
 		Past:       each(r.Past, rotationRecord.rotation),
-		Notices:    each(r.Notices, func(n noticeRecord) rotation.Notice { return rotation.Notice(n) }),
+		Notices:    each(r.Notices, noticeRecord.notice),
 		Exemptions: each(r.Exemptions, exemptionRecord.exemption),
 		Snoozes:    each(r.Snoozes, func(s snoozeRecord) rotation.Snooze { return rotation.Snooze(s) }),
 		Owed:       r.Owed,
@@ -293,9 +293,17 @@ func fromReminder(x rotation.Reminder) reminderRecord {
 }
 
 func fromNotice(n rotation.Notice) noticeRecord {
-	r := noticeRecord(n)
-	r.Created, r.Due, r.Sent = r.Created.UTC(), r.Due.UTC(), r.Sent.UTC()
-	return r
+	return noticeRecord{
+		Key: n.Key, Days: n.Days, Owner: n.Owner, Created: n.Created.UTC(), Due: n.Due.UTC(), Sent: n.Sent.UTC(), Failed: n.Failed,
+		Unused: n.Unused, Use: fromLastUse(n.Use), Instead: insteadRecord(n.Instead),
+	}
+}
+
+func (r noticeRecord) notice() rotation.Notice {
+	return rotation.Notice{
+		Key: r.Key, Days: r.Days, Owner: r.Owner, Created: r.Created, Due: r.Due, Sent: r.Sent, Failed: r.Failed,
+		Unused: r.Unused, Use: rotation.LastUse(r.Use), Instead: rotation.Instead(r.Instead),
+	}
 }
 
 func fromEntry(e rotation.Entry) entryRecord {

@@ -230,6 +230,15 @@ type (
 		Due     time.Time         `json:"due,omitzero"`
 		Sent    time.Time         `json:"sent,omitzero"`
 		Failed  string            `json:"failed,omitzero"`
+		Unused  rotation.Breach   `json:"unused,omitzero"`
+		Use     lastUseRecord     `json:"use,omitzero"`
+		Instead insteadRecord     `json:"instead,omitzero"`
+	}
+
+	insteadRecord struct {
+		Alternative rotation.Alternative `json:"alternative,omitzero"`
+		By          rotation.Sign        `json:"by,omitzero"`
+		Word        string               `json:"word,omitzero"`
 	}
 
 	entryRecord struct {

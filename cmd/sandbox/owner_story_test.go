@@ -110,7 +110,7 @@ func TestStory_AGroupIsTheOwner(t *testing.T) {
 	}
 	s.types(carol, "whois "+s.keyOf("mobile-push", false).ID, "Owner: <!subteam^"+platform+">, named by the tag")
 	s.w.skip(46 * day)
-	warning := s.offer(ben, "platform", "start", "mobile-push", "<!subteam^"+platform+"> is the owner", "Whoever of the group starts it collects")
+	warning := s.offer(ben, "platform", "start", "mobile-push", "<!subteam^"+platform+"> is the owner", "has not been used since", "Whoever of the group clicks goes on with it")
 	s.must(s.w.slack.As(carol).Click(s.ctx, slacksim.Target{Channel: warning.Channel, TS: warning.TS, ActionID: "start"}))
 	s.told(carol, "platform", "you are not of that group")
 	s.must(s.w.slack.As(ben).Click(s.ctx, slacksim.Target{Channel: warning.Channel, TS: warning.TS, ActionID: "start"}))

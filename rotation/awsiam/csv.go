@@ -21,6 +21,8 @@ const (
 	colUsed    = "access_key_%d_last_used_date"
 	colRegion  = "access_key_%d_last_used_region"
 	colService = "access_key_%d_last_used_service"
+
+	colConsole = "password_enabled" // a hint to people, so that a report without it is read all the same
 )
 
 // keySlots is how many keys of a user the report has columns for.
@@ -64,8 +66,9 @@ func parseReport(r io.Reader, each func(rotation.ReportRow) error) error {
 
 // columns is where a report has what is read of it.
 type columns struct {
-	user  int
-	slots [keySlots]slotColumns
+	user    int
+	console int // below zero: there is none
+	slots   [keySlots]slotColumns
 }
 
 type slotColumns struct{ active, rotated, used, region, service column }
@@ -95,7 +98,10 @@ func findColumns(header []string) (columns, error) {
 		}
 		return column{}
 	}
-	c := columns{user: find(colUser).at}
+	c := columns{user: find(colUser).at, console: -1}
+	if at := places[colConsole]; len(at) == 1 {
+		c.console = at[0]
+	}
 	for i := range c.slots {
 		slot := func(form string) column { return find(fmt.Sprintf(form, i+1)) }
 		c.slots[i] = slotColumns{slot(colActive), slot(colRotated), slot(colUsed), slot(colRegion), slot(colService)}
@@ -112,6 +118,7 @@ func (c columns) row(fields []string) (rotation.ReportRow, error) {
 		return rotation.ReportRow{}, errors.New("no user name")
 	}
 	row := rotation.ReportRow{User: user, Root: user == rootUser}
+	row.Console = !row.Root && c.console >= 0 && strings.EqualFold(fields[c.console], "true")
 	for _, slot := range c.slots {
 		k, inUse, err := slot.key(fields)
 		if err != nil {

@@ -90,6 +90,12 @@ func TestParseReport(t *testing.T) {
 			}}},
 		},
 		{
+			"people, who have a password",
+			liveHeader + "\n" + strings.Replace(liveRow("ana", noKeys[1:len(noKeys)-len(",false,N/A,false,N/A")]), "Z,false,", "Z,TRUE,", 1) + "\n" +
+				strings.Replace(liveRow("ben", noKeys[1:len(noKeys)-len(",false,N/A,false,N/A")]), "Z,false,", "Z,not_supported,", 1),
+			[]rotation.ReportRow{{User: "ana", Console: true}, {User: "ben"}},
+		},
+		{
 			"second slot only",
 			liveHeader + "\n" + liveRow("ci", "false,N/A,N/A,N/A,N/A,true,2026-06-01T08:00:00Z,N/A,N/A,N/A"),
 			[]rotation.ReportRow{{User: "ci", Keys: []rotation.ReportKey{

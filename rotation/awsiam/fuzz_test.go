@@ -140,6 +140,9 @@ func expectReport(records [][]string, lines []int) (rows []rotation.ReportRow, p
 	for i, record := range records[1:] {
 		cell := func(name string) string { return record[places[name][0]] }
 		row := rotation.ReportRow{User: cell("user"), Root: cell("user") == rootUser}
+		if has := places["password_enabled"]; len(has) == 1 && !row.Root {
+			row.Console = strings.EqualFold(record[has[0]], "true")
+		}
 		at := fmt.Sprintf("line %d:", lines[i+1])
 		if row.User == "" {
 			return nil, []string{at, "no user name"}

@@ -52,7 +52,7 @@ func TestReport(t *testing.T) {
 				{Active: true, Rotated: march, LastUse: rotation.LastUse{State: rotation.Used, At: april, Service: "s3"}},
 				{Rotated: april, LastUse: rotation.LastUse{State: rotation.NeverUsed}},
 			}},
-			{User: "person"},
+			{User: "person", Console: true},
 		}}
 		if diff := cmp.Diff(want, got); diff != "" {
 			w.Errorf("report (-want +got):\n%s", diff)

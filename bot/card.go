@@ -15,6 +15,9 @@ import (
 // answer too, which is to make the old key active again: taking back must stay easier than going on.
 func approvalCard(v view, r rotation.Rotation, ask rotation.Ask) message {
 	i := slices.IndexFunc(r.Asks, func(a rotation.Ask) bool { return a.Turn == ask.Turn })
+	if ask.Open() && r.Waits() {
+		return heldCard(v, r, ask, i)
+	}
 	var d draft
 	d.header(askTitle(r, ask))
 	d.say(askStory(v, r, ask, i))
@@ -25,7 +28,7 @@ func approvalCard(v view, r rotation.Rotation, ask rotation.Ask) message {
 		d.say(v.choices(r, ask))
 		d.say(youngKey(r, ask))
 		v.sayUsers(&d, r)
-		d.note(sentences(standsUntil(r, ask), v.mayDecide(r, ask), v.askedNext(r, ask), factsRead(ask)))
+		d.note(sentences(standsUntil(r, ask), v.mayDecide(r, ask), v.askedNext(r, ask), windowedFor(v, r, ask), factsRead(ask)))
 		d.buttons(v.offer(r, deciding, rotation.Ref{ID: r.ID, Turn: ask.Turn}))
 		return d.message()
 	}
@@ -294,19 +297,6 @@ func tryingAgain(r rotation.Rotation, f rotation.Failure) string {
 		return "the grace begins anew, if the key is inactive." + way
 	}
 	return "Keyturner looks at AWS again and does what is still to be done." + way
-}
-
-// standsUntil tells how long an open ask stands.
-func standsUntil(r rotation.Rotation, ask rotation.Ask) string {
-	switch {
-	case ask.Stage == rotation.Requested && r.Kind == rotation.Leak:
-		return "This stands until " + when(ask.At.Add(r.Terms.Expires)) + ". Without a decision no key is created."
-	case ask.Stage == rotation.Requested || ask.Stage == rotation.Confirmed && r.Kind == rotation.Retire:
-		return "This stands until " + when(ask.At.Add(r.Terms.Expires)) + ". Without a decision the rotation ends then."
-	case ask.Stage == rotation.Confirmed:
-		return "This stands until " + when(ask.At.Add(r.Terms.Expires)) + ". Without a decision " + mention(r.Owner) + " is asked to look again."
-	}
-	return "This stands until somebody decides."
 }
 
 func (v view) mayDecide(r rotation.Rotation, ask rotation.Ask) string {

@@ -18,7 +18,7 @@ func (b *Bot) explain(ctx context.Context, e errand) {
 		b.refuse(ctx, e.who, err)
 		return
 	}
-	b.reply(ctx, e.who, explainMessage(b.view, x, b.whyNot(ctx, x)))
+	b.reply(ctx, e.who, explainMessage(b.cfg.Outbox.today(), x, b.whyNot(ctx, x)))
 }
 
 // whyNot tells of those without standing what Slack says of them.
@@ -44,6 +44,7 @@ func explainMessage(v view, x rotation.Explanation, reasons map[rotation.MemberI
 	d.say("*Who may decide:* " + able(x))
 	d.say(sentences(cannot(x.People, reasons), "Neither the owner nor who asks for a rotation may decide about it, nor who overrules the evidence approve on it."))
 	d.say(afterThat(x, reasons))
+	d.say(windowed(x.Rule, v.now))
 	d.say(now(v, x))
 	d.say("*If nobody answers:* " + withoutAnswer(x))
 	d.note("Who may is asked again at each click: of the rule as it is configured then, and of Slack.")
@@ -182,6 +183,9 @@ func now(v view, x rotation.Explanation) string {
 	r := *x.Running
 	ask, open := r.CurrentAsk()
 	if !open {
+		return sentences("*Now:* "+standing(r), "Next: "+v.next(r)+".")
+	}
+	if r.Waits() {
 		return sentences("*Now:* "+standing(r), "Next: "+v.next(r)+".")
 	}
 	return sentences("*Now:* "+standing(r), approvedSoFar(ask), standsUntil(r, ask), "Next: "+v.next(r)+".")

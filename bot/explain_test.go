@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keyturner/keyturner/rotation"
 )
@@ -47,6 +48,10 @@ func TestExplainMessage(t *testing.T) {
 		"escalates to nobody": {
 			User: ci, Owner: owner, Rule: patientRule(), Terms: patient, People: people[:2], Second: []rotation.Candidate{{Member: owner, Bar: rotation.IsOwner}},
 		},
+		"windows": {User: ci, Owner: owner, Rule: rotation.Approval{
+			Name: "payments", By: payments.By, Windows: append(windows(), rotation.Window{From: 22 * time.Hour, Until: 2 * time.Hour}),
+			Freezes: []rotation.Freeze{{From: monday, Until: monday.Add(99 * time.Hour), Reason: "The year is being closed."}},
+		}, Terms: patient, People: people[:1]},
 		"everyone": {User: ci, Owner: owner, Rule: rotation.Approval{Name: "all", By: payments.By}, Terms: under, People: many},
 	}
 	var texts strings.Builder

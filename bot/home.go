@@ -92,7 +92,7 @@ func owes(v view, h home, p rotation.Progress) string {
 	r := *p.Rotation
 	ask, asks := r.CurrentAsk()
 	switch {
-	case asks && h.decides(v, r):
+	case asks && !r.Waits() && h.decides(v, r):
 		until := ""
 		if !r.Deadline.IsZero() && (r.Stage == rotation.Requested || r.Stage == rotation.Confirmed) {
 			until = "Asked until " + when(r.Deadline) + "."

@@ -220,6 +220,9 @@ func nuance(r rotation.Rotation) string {
 	case rotation.Grace:
 		return "after the grace"
 	case rotation.Requested, rotation.Leaked, rotation.Confirmed, rotation.Expiring:
+		if r.Waits() {
+			return "waiting for its window"
+		}
 		return "waiting for approval"
 	case rotation.Offered:
 		return "waiting for its owner"
@@ -254,6 +257,9 @@ func advice(r rotation.Rotation) []string {
 	before := short(r.Old)
 	switch r.Stage {
 	case rotation.Requested:
+		if r.Waits() {
+			return []string{"You need not do anything now. You get the new key here when it is created. " + keepsOn(r)}
+		}
 		return []string{"You need not do anything now. When an approver has agreed, you get the new key here. " + keepsOn(r)}
 	case rotation.Offered:
 		return []string{"*What to do:* Click “" + label(r, rotation.Collect) + "” when you are ready to store a secret. The key is made then, and its secret is shown to you " +

@@ -138,6 +138,9 @@ var refusals = map[rotation.Code]func(view, *rotation.Refusal) string{
 	rotation.OwnOverrule: func(v view, e *rotation.Refusal) string {
 		return "You overruled the evidence for this yourself, and two people must stand behind it. You may deny it. " + v.mustDecide("Another approver", e)
 	},
+	rotation.WindowShut: func(v view, e *rotation.Refusal) string {
+		return "Changes of " + v.user(e.User) + " are made in their window only, which opens on " + when(e.Again) + ". Nothing was done. Try again then."
+	},
 	rotation.Outdated: func(v view, e *rotation.Refusal) string {
 		return sentences("This button is out of date, so nothing was done.", standingOf(e, "The rotation is not on record any more."), "Use the newest message of the rotation.")
 	},

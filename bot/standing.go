@@ -9,6 +9,9 @@ import (
 // standing tells in a sentence or two where a rotation stands. It is a pure function of what is stored.
 func standing(r rotation.Rotation) string {
 	before, fresh, owner := short(r.Old), short(r.New), mention(r.Owner)
+	if r.Waits() {
+		return waitsForWindow(r)
+	}
 	switch r.Stage {
 	case rotation.Requested:
 		return "An approver must decide whether a new key is created."
@@ -175,6 +178,8 @@ func (v view) next(r rotation.Rotation) string {
 		return "nothing, the rotation has ended"
 	case r.Stage == rotation.Offered:
 		return opener(r) + " opens the new key, until " + when(r.Deadline)
+	case r.Waits():
+		return "nobody has to click, until " + when(r.Held)
 	case r.Stage == rotation.Switching:
 		return mention(r.Owner) + " moves the applications and confirms it"
 	case r.Stage == rotation.Leaked:

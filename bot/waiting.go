@@ -38,12 +38,12 @@ func pinged(names []string) string { return strings.Join(names, ", ") }
 // decide on.
 func reminderMessage(v view, r rotation.Rotation, ask rotation.Ask, x rotation.Reminder, card string) message {
 	var d draft
-	if !ask.Open() {
+	if !ask.Open() || r.Waits() {
 		by := ""
 		if x.By != "" {
 			by = " of " + mention(x.By)
 		}
-		d.say("A reminder" + by + " about " + v.user(r.User) + " from " + when(x.At) + ". " + answer(r, ask))
+		d.say("A reminder" + by + " about " + v.user(r.User) + " from " + when(x.At) + ". " + cameOf(r, ask))
 		return d.message()
 	}
 	d.header("A decision is still missing: " + lowerFirst(askTitle(r, ask)))
@@ -75,6 +75,14 @@ func remindedOf(ask rotation.Ask, x rotation.Reminder) string {
 	return pinged(names) + ": please decide."
 }
 
+// cameOf tells how the ask ended, or that it is approved and what it waits for.
+func cameOf(r rotation.Rotation, ask rotation.Ask) string {
+	if ask.Open() && r.Waits() {
+		return waitsForWindow(r)
+	}
+	return answer(r, ask)
+}
+
 // card points to where the facts and the buttons are.
 func (d *draft) card(address string) {
 	if address == "" {
@@ -100,8 +108,8 @@ func (v view) secondCircle(r rotation.Rotation) []string {
 func escalationMessage(v view, r rotation.Rotation, ask rotation.Ask, card string) message {
 	names := v.secondCircle(r)
 	var d draft
-	if !ask.Open() || len(names) == 0 {
-		d.say("On " + when(ask.Escalated) + " others were asked to decide about " + v.user(r.User) + ", too. " + answer(r, ask))
+	if !ask.Open() || r.Waits() || len(names) == 0 {
+		d.say("On " + when(ask.Escalated) + " others were asked to decide about " + v.user(r.User) + ", too. " + cameOf(r, ask))
 		return d.message()
 	}
 	d.header("Nobody has decided yet: " + lowerFirst(askTitle(r, ask)))
@@ -140,6 +148,9 @@ func inVain(r rotation.Rotation, ask rotation.Ask) string {
 	if ask.Stage == rotation.Confirmed && r.Kind != rotation.Retire {
 		return "Both keys stay active, and nothing is broken. The rotation goes on."
 	}
+	if r.Kind == rotation.Leak {
+		return "No new key is created, and the leaked one stays inactive. The rotation goes on."
+	}
 	return "Nothing was changed, the rotation has ended, and " + short(r.Old) + " keeps working."
 }
 
@@ -151,6 +162,9 @@ func lapsedMessage(v view, r rotation.Rotation, ask rotation.Ask) message {
 	way := "*What you can do:* write to one of them, then type `/rotate-key` to ask again."
 	if ask.Stage == rotation.Confirmed && r.Kind != rotation.Retire {
 		way = "*What you can do:* write to one of them, then confirm again on the rotation's card."
+	}
+	if r.Kind == rotation.Leak {
+		way = "*What you can do:* write to one of them, then ask for a new key again on the rotation's card."
 	}
 	d.say(sentences(v.wereAsked(r, ask), way))
 	d.note("On-call has been told, too.")
@@ -185,4 +199,17 @@ func workSpan(d time.Duration) string {
 		return count(int(d/time.Hour), "working hour")
 	}
 	return span(d) + " of work"
+}
+
+// standsUntil tells how long an open ask stands.
+func standsUntil(r rotation.Rotation, ask rotation.Ask) string {
+	switch {
+	case ask.Stage == rotation.Requested && r.Kind == rotation.Leak:
+		return "This stands until " + when(ask.At.Add(r.Terms.Expires)) + ". Without a decision no key is created."
+	case ask.Stage == rotation.Requested || ask.Stage == rotation.Confirmed && r.Kind == rotation.Retire:
+		return "This stands until " + when(ask.At.Add(r.Terms.Expires)) + ". Without a decision the rotation ends then."
+	case ask.Stage == rotation.Confirmed:
+		return "This stands until " + when(ask.At.Add(r.Terms.Expires)) + ". Without a decision " + mention(r.Owner) + " is asked to look again."
+	}
+	return "This stands until somebody decides."
 }

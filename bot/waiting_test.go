@@ -21,6 +21,13 @@ func patientView() view {
 	return v
 }
 
+func windows() []rotation.Window {
+	return []rotation.Window{
+		{Days: []time.Weekday{time.Tuesday, time.Thursday}, From: 9 * time.Hour, Until: 16*time.Hour + 30*time.Minute},
+		{Days: []time.Weekday{time.Saturday}, Until: 24 * time.Hour},
+	}
+}
+
 func patientRule() rotation.Approval {
 	return rotation.Approval{
 		Name: "patient", By: rotation.Circle{Members: []rotation.MemberID{alice, bob, owner}}, Remind: rotation.DefaultReminders(),
@@ -77,6 +84,22 @@ func TestWaiting(t *testing.T) {
 	last.Closed, back.Stage = string(rotation.Elapse), rotation.Switching
 	messages["lapsed-deactivation"], messages["lapsed-deactivation-on-call"] = lapsed(back, *last), unanswered(back, *last)
 
+	frozen := patientRule()
+	frozen.Windows = windows()
+	frozen.Freezes = []rotation.Freeze{{From: monday.Add(-time.Hour), Until: monday.Add(99 * time.Hour), Reason: "The year is being closed."}}
+	v.approvals = rotation.NewApprovals([]rotation.Approval{frozen}, nil)
+	for _, stage := range []string{"requested", "confirmed", "expiring"} {
+		r, ask := due("replace/"+stage, func(ask *rotation.Ask) {
+			ask.Decisions = []rotation.Decision{{By: alice, Approve: true, At: monday.Add(time.Hour)}}
+		})
+		r.Held, r.Deadline = monday.Add(119*time.Hour), time.Time{}
+		messages["held-"+stage+"-reminder"] = reminderMessage(v, r, ask, byClock, "")
+		messages["held-"+stage], messages["held-"+stage+"-owner"] = approvalCard(v, r, ask), ownerCard(v, r)
+		if offered := r.Offers(deciding); slices.Contains(offered, rotation.Approve) || !slices.Contains(offered, rotation.Deny) {
+			t.Errorf("%s: what is approved offers %v", stage, offered)
+		}
+	}
+	add("card-windowed", "replace/requested", nil, card)
 	var texts strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(messages)) {
 		goldenMessage(t, "waiting/"+name, messages[name])

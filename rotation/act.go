@@ -196,6 +196,9 @@ func (e *Engine) act(ctx context.Context, ref Ref, ev Event) (Progress, error) {
 				return p, err
 			}
 			move, err := cur.check(ev)
+			if err == nil {
+				err = e.inWindow(*cur, move, &ev)
+			}
 			if err != nil {
 				return p, err
 			}
@@ -422,7 +425,10 @@ func (e *Engine) May(ctx context.Context, ref Ref, on On, by Actor) (Progress, e
 		if cur, err = p.at(ref); err == nil {
 			ev := Event{On: on, By: by}
 			if ev.By, err = e.roles(ctx, *cur, ev); err == nil {
-				_, err = cur.check(ev)
+				var move Move
+				if move, err = cur.check(ev); err == nil {
+					err = e.inWindow(*cur, move, &ev)
+				}
 			}
 		}
 	} else if errors.Is(err, ErrNotFound) {

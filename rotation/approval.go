@@ -108,6 +108,8 @@ type Approval struct {
 	Wanted   Wanted
 	Expires  time.Duration   // how long an ask stands; 0: as Terms say
 	Remind   []time.Duration // when those asked are reminded, each after the one before it, at most MaxReminders
+	Windows  []Window        // when changes are made; empty: at any time
+	Freezes  []Freeze        // when none are
 	Escalate Escalation      // who is asked if they do not decide
 }
 

@@ -169,7 +169,7 @@ func (e *Engine) round(ctx context.Context) error {
 		if tends := p.tends(); !tends.IsZero() && !e.now().Before(tends) {
 			e.tend(ctx, id)
 		}
-		r, due := p.due(e.now())
+		r, due := e.due(p)
 		g = g.renewed(p, due)
 		seen[id] = g
 		if due && e.mayWork(r, g) {
@@ -257,6 +257,9 @@ func (p Progress) next() time.Time {
 		case !r.Deadline.IsZero():
 			sooner(later(r.Deadline, r.Retry.At))
 		}
+		if r.Waits() {
+			sooner(later(r.Held, r.Retry.At))
+		}
 		if at := r.stirs(); !at.IsZero() {
 			sooner(later(at, r.Retry.At))
 		}
@@ -295,7 +298,7 @@ func (p Progress) due(now time.Time) (Rotation, bool) {
 		return Rotation{}, false
 	}
 	elapsed := !r.Deadline.IsZero() && !now.Before(r.Deadline)
-	return *r, r.Stage.Working() || elapsed || r.looks(now) || r.stirring(now)
+	return *r, r.Stage.Working() || elapsed || r.looks(now) || r.stirring(now) || r.Waits() && !now.Before(r.Held)
 }
 
 func (p Progress) handoverDue(now time.Time) bool {
@@ -332,7 +335,7 @@ func (e *Engine) advanceOnce(ctx context.Context, scanned Rotation, taken bool) 
 		e.log.Error("read progress", "rotation", scanned.ID, "err", err)
 		return scanned, false
 	}
-	r, due := p.due(e.now())
+	r, due := e.due(p)
 	if !due || r.ID != scanned.ID {
 		return r, false // somebody else has been here since the scan
 	}
@@ -347,7 +350,14 @@ func (e *Engine) advanceOnce(ctx context.Context, scanned Rotation, taken bool) 
 			return r, false
 		}
 	}
-	if !r.Stage.Working() && (r.Deadline.IsZero() || e.now().Before(r.Deadline)) {
+	if r.Waits() {
+		if shut, err := e.holdOn(step, r); shut {
+			if err != nil {
+				e.log.Warn("put off to the next window", "rotation", r.ID, "err", err)
+			}
+			return r, false
+		}
+	} else if !r.Stage.Working() && (r.Deadline.IsZero() || e.now().Before(r.Deadline)) {
 		if err := e.byItself(step, r); err != nil {
 			e.log.Warn("look by itself", "rotation", r.ID, "err", err)
 		}
@@ -363,14 +373,14 @@ func (e *Engine) advanceOnce(ctx context.Context, scanned Rotation, taken bool) 
 	case errors.Is(err, ErrConflict): // it was written although the answer was lost, or another process has gone on without this one
 		e.log.Warn("the outcome is written already", "rotation", r.ID, "stage", r.Stage, "err", err)
 		e.secrets.prune(p, r.ID)
-		next, due := p.due(e.now())
+		next, due := e.due(p)
 		return next, due && e.mine(next.Work) && next.Turn != r.Turn
 	case err != nil:
 		e.log.Error("record outcome", "rotation", r.ID, "stage", r.Stage, "err", err)
 		return r, false
 	}
 	e.secrets.prune(p, r.ID)
-	return p.due(e.now())
+	return e.due(p)
 }
 
 // outcomeTries bounds how often the outcome of a step is written before it is left to the next round, which looks first.
@@ -405,7 +415,10 @@ func (e *Engine) happen(ctx context.Context, r Rotation) (Event, error) {
 		return ev, err
 	}
 	ev := Event{On: Elapse, By: TheClock}
-	move, ok := r.find(Elapse)
+	if r.Waits() {
+		ev.On = Proceed
+	}
+	move, ok := r.find(ev.On)
 	if !ok || move.Gate == nil {
 		return ev, nil
 	}
@@ -415,6 +428,9 @@ func (e *Engine) happen(ctx context.Context, r Rotation) (Event, error) {
 	}
 	ev.Evidence = seen
 	if blocks := move.Gate.check(r, seen, e.now()); len(blocks) > 0 {
+		if ev.On == Proceed {
+			return r.overtaken(blocks, seen)
+		}
 		return blocked(blocks, seen)
 	}
 	return ev, nil

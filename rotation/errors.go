@@ -97,6 +97,7 @@ const (
 	GroupUnread   Code = "group-unread"   // who may approve could not be read from Slack: unknown, so nobody more
 	NotInvolved   Code = "not-involved"   // neither the owner, nor an approver, nor on-call
 	NoTrail       Code = "no-trail"       // CloudTrail is not read in this account
+	WindowShut    Code = "window-shut"    // changes are made in a window, which is not open
 	OwnOverrule   Code = "own-overrule"   // whoever overrules the evidence does not approve on it
 	Approved      Code = "approved"       // the same person has approved already, and another one is wanted
 
@@ -122,7 +123,7 @@ type Refusal struct {
 	Turn      int      // of the button that was clicked, for Decided
 	Key       KeyID
 	Blocks    []Block   // for Blocked
-	Again     time.Time // for TooSoon
+	Again     time.Time // for TooSoon and WindowShut
 	Doubt     Doubt     // for NoOwner
 	Err       error     // for Unreachable
 

@@ -72,6 +72,9 @@ func (r Rotation) timed(a Ask, on On) Ask {
 // stirs is when the engine has to do with the open ask next; zero: never by itself.
 func (r Rotation) stirs() time.Time {
 	ask, open := r.CurrentAsk()
+	if complete(r) {
+		return time.Time{}
+	}
 	if !open || ask.Escalates.IsZero() || !ask.Again.IsZero() && ask.Again.Before(ask.Escalates) {
 		return ask.Again
 	}

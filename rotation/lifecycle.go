@@ -55,7 +55,8 @@ const (
 	Close      On = "close"
 	Collect    On = "collect" // make the new key, and show it
 
-	Elapse On = "elapse"
+	Elapse  On = "elapse"
+	Proceed On = "proceed" // the window opens for what is approved
 
 	Succeed On = "succeed"
 	Fail    On = "fail"
@@ -93,6 +94,7 @@ type Move struct {
 var lifecycle = []Move{
 	{Requested, Approve, ByApprover, Requested, notEnough, slotFree},
 	{Requested, Approve, ByApprover, Creating, enough, slotFree},
+	{Requested, Proceed, ByClock, Creating, approved, slotFree},
 	{Requested, Deny, ByApprover, Denied, notExposed, nil},
 	{Requested, Deny, ByApprover, Grace, exposed, nil},
 	{Requested, Cancel, ByOwner, Cancelled, notExposed, nil},
@@ -126,6 +128,7 @@ var lifecycle = []Move{
 
 	{Confirmed, Approve, ByApprover, Confirmed, notEnough, movedAsShown},
 	{Confirmed, Approve, ByApprover, Deactivating, enough, movedAsShown},
+	{Confirmed, Proceed, ByClock, Deactivating, approved, movedAsShown},
 	{Confirmed, Deny, ByApprover, Switching, succeeded, nil},
 	{Confirmed, Deny, ByApprover, Denied, retired, nil},
 	{Confirmed, Disown, ByOwner, Freezing, madeHere, nil},
@@ -153,6 +156,7 @@ var lifecycle = []Move{
 	{Expiring, Cancel, ByOwner, Cancelled, leftover, nil},
 	{Expiring, Approve, ByApprover, Expiring, notEnough, idleAsShown},
 	{Expiring, Approve, ByApprover, Deleting, enough, idleAsShown},
+	{Expiring, Proceed, ByClock, Deleting, approved, idleAsShown},
 	{Expiring, Deny, ByApprover, Grace, nil, stillIdle},
 	{Expiring, Renew, ByEngine, Expiring, nil, stillIdle},
 	{Reactivating, Succeed, ByEngine, Switching, succeeded, nil},
@@ -264,10 +268,13 @@ var (
 	inactiveByUs = &condition{"made inactive here", func(r Rotation) bool { return !isLeftover(r) }}
 )
 
-// An approval completes what is wanted, or is counted in and the ask stays as it is.
+// An approval completes what is wanted, or is counted in and the ask stays as it is: until there are enough, and the window is open.
 var (
-	enough    = &condition{"the last approval that is wanted", func(r Rotation) bool { return !lacksMore(r) }}
-	notEnough = &condition{"more approvals are wanted", lacksMore}
+	enough    = &condition{"the last approval that is wanted", func(r Rotation) bool { return !complete(r) && !lacksMore(r) && r.Held.IsZero() }}
+	notEnough = &condition{"more approvals are wanted, or the window is shut", func(r Rotation) bool {
+		return !complete(r) && (lacksMore(r) || !r.Held.IsZero())
+	}}
+	approved = &condition{"all approvals are given", complete}
 )
 
 func lacksMore(r Rotation) bool {

@@ -77,6 +77,7 @@ func TestLifecycle_NoChangeWithoutADecision(t *testing.T) {
 		case m.To == Deactivating && m.From == Leaked && m.On == Approve && m.By == ByResponder && m.Gate == stillActive:
 		case m.To == Deactivating && m.From == Stuck && m.On == TryAgain && m.By == ByResponder && m.If.name == "stuck at deactivating and leaked":
 		case m.From == asked && m.On == Approve && m.By == ByApprover && m.Gate != nil:
+		case m.From == asked && m.On == Proceed && m.By == ByClock && m.If == approved && m.Gate != nil: // of what was approved before
 		case m.From == Stuck && m.On == TryAgain && m.By == ByApprover && m.If != nil && strings.HasPrefix(m.If.name, "stuck at "+string(m.To)):
 		case m.To == Creating && m.From == Discarding: // the re-issue of what was approved
 		case m.To == Creating && m.From == Offered && m.On == Collect && m.By == ByOwner && m.Gate != nil: // as above: only Creating leads there
@@ -128,6 +129,8 @@ func everyRotation() []Rotation {
 				rs = append(rs, base)
 				base.Asks = []Ask{{Stage: s, Turn: 7, Wanted: 2}}
 				rs = append(rs, base)
+				base.Asks, base.Held = []Ask{{Stage: s, Turn: 7, Decisions: []Decision{{By: "UELSE", Approve: true}}}}, noon
+				rs = append(rs, base)
 			case Discarding:
 				for _, to := range []Stage{Creating, Cancelled, Stuck, Grace} {
 					base.Then = to
@@ -159,7 +162,7 @@ func everyRotation() []Rotation {
 }
 
 var everyOn = []On{
-	Approve, Deny, Cancel, Confirm, Reissue, Abandon, Overrule, Disown, Reactivate, TryAgain, Revoke, Keep, Close, Elapse, Succeed, Fail, Lose, Refute, Renew, Yield,
+	Approve, Deny, Cancel, Confirm, Reissue, Abandon, Overrule, Disown, Reactivate, TryAgain, Revoke, Keep, Close, Elapse, Proceed, Succeed, Fail, Lose, Refute, Renew, Yield,
 	Collect, Offer, Replenish,
 }
 

@@ -57,6 +57,7 @@ type Rotation struct {
 	Begun    time.Time
 	Since    time.Time // when Stage was entered
 	Deadline time.Time // when Elapse is due; zero if it is not
+	Held     time.Time // when Proceed is due, for what is approved outside of its window; zero: nothing is held back
 
 	Work     string // which process, and which attempt of it, makes the effect of a working stage; empty: whoever comes first
 	Asks     []Ask

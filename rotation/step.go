@@ -43,6 +43,7 @@ type Event struct {
 	Delivery Delivery // of the key that is asked for, for Replenish
 	Settled  bool     // it is known that no key was made, so that an open intent is closed
 	Failure  Failure
+	Held     time.Time // of an approval: when the window opens; zero: it is open
 }
 
 // Step applies an event: value in, value out, no outside call. It refuses with *Refusal what this person may not do or what a gate
@@ -51,6 +52,9 @@ type Event struct {
 // One struct carries all that an event brings, instead of the four parameters of the first sketch: an event then is a value that
 // can be tested, logged and recorded as it is.
 func (r Rotation) Step(ev Event) (Rotation, error) {
+	if ev.On == Approve {
+		r.Held = ev.Held
+	}
 	move, ok := r.find(ev.On)
 	if !ok {
 		return r, r.noMove(ev.On)
@@ -79,7 +83,7 @@ func (r Rotation) noMove(on On) error {
 	if r.Ended() {
 		return &Refusal{Code: HasEnded, User: r.User, Rotation: &r}
 	}
-	if on == Succeed || on == Fail || on == Lose || on == Elapse || on == Yield || on == Refute || on == Renew || on == Offer {
+	if on == Succeed || on == Fail || on == Lose || on == Elapse || on == Proceed || on == Yield || on == Refute || on == Renew || on == Offer {
 		return &MoveError{From: r.Stage, On: on}
 	}
 	return &Refusal{Code: NotNow, User: r.User, Rotation: &r}
@@ -132,11 +136,16 @@ func (r Rotation) hasApproved(m MemberID) bool {
 	return ask.approvedBy(m)
 }
 
-// countIn keeps an approval that does not complete what is wanted. The turn stays, so that the buttons do, and the next approver may have
+// countIn keeps an approval that does not complete what is wanted, or that comes outside of the window. The turn stays, so that the buttons do, and the next approver may have
 // clicked at the same moment.
 func (r Rotation) countIn(ev Event) Rotation {
 	r.Asks = slices.Clone(r.Asks)
 	r.Asks[len(r.Asks)-1].decide(ev, r.Old)
+	if r.Held = ev.Held; !complete(r) {
+		r.Held = time.Time{}
+	} else {
+		r.Deadline = time.Time{} // what is approved does not lapse
+	}
 	return r
 }
 
@@ -152,6 +161,7 @@ func (a *Ask) decide(ev Event, old KeyID) {
 // apply makes the move and keeps the books that go with it.
 func (r Rotation) apply(m Move, ev Event) Rotation {
 	r.Asks = slices.Clone(r.Asks)
+	r.Held = time.Time{}
 	r.closeAsk(ev)
 	r.absorb(m, ev)
 	r.Stage = m.To
@@ -207,6 +217,9 @@ func (r *Rotation) closeAsk(ev Event) {
 	}
 	ask := r.Asks[n-1]
 	ask.Closed = string(ev.On)
+	if ev.On == Proceed {
+		ask.Closed = string(Approve) // by the last of those who did
+	}
 	ask.forgetWhom()
 	if ev.On == Elapse {
 		ask.Lapsed = ev.At

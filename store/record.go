@@ -61,6 +61,7 @@ type (
 		Begun     time.Time         `json:"begun,omitzero"`
 		Since     time.Time         `json:"since,omitzero"`
 		Deadline  time.Time         `json:"deadline,omitzero"`
+		Held      time.Time         `json:"held,omitzero"`
 		Work      string            `json:"work,omitzero"`
 		Asks      []askRecord       `json:"asks,omitempty"`
 		Intent    *intentRecord     `json:"intent,omitempty"`

@@ -157,3 +157,52 @@ func TestStory_NobodyAnswersForAWeek(t *testing.T) {
 	c.recorded("clock", "moved", "escalate", "asked too: "+deployers)
 	c.recorded("clock", "moved", "elapse")
 }
+
+// Carol approves in a freeze: it is done after it, and everybody is told so. Then the next change waits for nothing more.
+func TestStory_AFreezeHoldsWhatIsApproved(t *testing.T) {
+	t.Parallel()
+	now := time.Now().UTC()
+	freeze := fmt.Sprintf("\napproval:\n  - name: deploys\n    users: [\"ci-*\"]\n    approvers: [%s, %s]\n    freezes: [{from: %s, until: %s, reason: \"The year is being closed.\"}]\n",
+		carol, dave, now.AddDate(0, 0, -1).Format(time.DateOnly), now.AddDate(0, 0, 4).Format(time.DateOnly))
+	s := beginWith(t, settings{further: freeze})
+	old := s.keyOf("ci-deploy", false)
+	s.must(s.requests(s.ctx, ana, "ci-deploy", false))
+	s.click(carol, "key-approvals", "approve", "ci-deploy")
+	s.see(dave, "key-approvals", "Approved, not done yet: create a new key for ci-deploy", "Approved by <@"+carol+">", "The year is being closed.", "an approver can deny it")
+	s.see(ana, dm, "Key rotation for ci-deploy", "waiting for its window", "You get the new key here when it is created")
+	s.types(ana, "explain "+accountID+"/ci-deploy", "Changes are made at any time, but not from", "The year is being closed.", "It waits for the window of changes")
+	s.w.skip(4 * day) // longer than a request stands
+	s.see(dave, "key-approvals", "Approved, not done yet")
+	if n := s.changes("CreateAccessKey"); n != 0 {
+		t.Errorf("%d keys were created in the freeze", n)
+	}
+	s.w.skip(day)
+	_, err := s.awaitSecret(s.ctx, ana)
+	s.must(err)
+	s.see(dave, "key-approvals", "Approved: create a new key for ci-deploy", "Approved by <@"+carol+">")
+	s.use(s.keyOf("ci-deploy", true).ID)
+	s.w.skip(25 * time.Hour)
+	s.click(ana, dm, "confirm", "ci-deploy")
+	s.click(dave, "key-approvals", "approve", "Deactivate the old key of ci-deploy")
+	s.must(s.awaitStatus(s.ctx, "ci-deploy", old.ID, "Inactive"))
+	s.recorded("clock", "moved", "proceed")
+}
+
+// Dave overrules the evidence, and cannot approve on his own word.
+func TestStory_WhoOverrulesDoesNotApprove(t *testing.T) {
+	t.Parallel()
+	s := begin(t)
+	old, _ := s.switching("ci-deploy")
+	s.use(old.ID)
+	s.click(dave, "key-approvals", "overrule", "ci-deploy")
+	s.reasons(dave, "Overrule the evidence", "the host is gone and nobody can reach it")
+	s.see(dave, "key-approvals", "Deactivate the old key of ci-deploy", "<@"+dave+"> overruled the evidence, so somebody else must approve")
+	s.click(dave, "key-approvals", "approve", "Deactivate the old key of ci-deploy")
+	s.told(dave, "key-approvals", "You overruled the evidence for this yourself", "<@"+carol+">")
+	if n := s.changes("UpdateAccessKey"); n != 0 {
+		t.Errorf("%d keys were changed", n)
+	}
+	s.click(carol, "key-approvals", "approve", "Deactivate the old key of ci-deploy")
+	s.must(s.awaitStatus(s.ctx, "ci-deploy", old.ID, "Inactive"))
+	s.recorded(dave, "refused", "own-overrule")
+}

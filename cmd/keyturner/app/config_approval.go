@@ -52,6 +52,7 @@ func (in *reader) approval(root section, cfg *Config) {
 		rule := rotation.Approval{Name: name, Matches: in.matches(s, cfg), By: in.circle(s, "approvers")}
 		rule.Wanted = in.needed(s, rule.By)
 		rule.Remind, rule.Escalate = in.remind(s), in.escalate(s, rule.By)
+		rule.Windows, rule.Freezes = in.windows(s, cfg), in.freezes(s, cfg)
 		if _, ok := s.values["expires"]; ok {
 			in.duration(s, "expires", &rule.Expires, time.Hour, 0)
 		}
@@ -215,7 +216,7 @@ func (c Config) ruleFor(u rotation.UserRef) (rotation.Approval, bool) {
 }
 
 // ruleLines tell of each rule for whom it is and who decides.
-func (c Config) ruleLines() []string {
+func (c Config) ruleLines(now time.Time) []string {
 	var lines []string
 	for _, rule := range c.Approval {
 		line := rule.Name + ", for " + whom(rule.Matches) + ": " + strings.Join(names(rule.By), ", ")
@@ -227,7 +228,7 @@ func (c Config) ruleLines() []string {
 		if rule.Expires > 0 {
 			line += "; lapses after " + days(rule.Expires)
 		}
-		lines = append(lines, line)
+		lines = append(lines, line+windowLine(rule, now))
 	}
 	return lines
 }

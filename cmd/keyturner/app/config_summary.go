@@ -45,7 +45,7 @@ func (c Config) Summary(w io.Writer) error {
 	fmt.Fprintf(&b, "rotation   deactivated after %s without use, asked to be deleted %s later\n", days(p.Quiet), days(p.Grace))
 	fmt.Fprintf(&b, "requests   lapse after %s without an answer; a secret stays in its message for at most %s\n", days(p.ApprovalExpires), days(p.SecretVisible))
 	fmt.Fprintf(&b, "approvers  %s, in %s\n", strings.Join(c.Slack.Approvers, ", "), c.Slack.ApprovalsChannel)
-	for _, rule := range c.ruleLines() {
+	for _, rule := range c.ruleLines(now) {
 		fmt.Fprintf(&b, "approval   %s\n", rule)
 	}
 	if len(c.Slack.Oncall) > 0 {
@@ -95,6 +95,7 @@ func (c Config) warnings(now time.Time) []string {
 		warn("%s is the only approver. Nobody approves for their own keys, so theirs can never be rotated; add a second approver.", c.Slack.Approvers[0])
 	}
 	found = append(found, c.ruleWarnings()...)
+	found = append(found, c.windowWarnings(now)...)
 	if len(c.Slack.Oncall) == 0 {
 		warn("slack.oncall is empty: nobody can start a rotation from the digest.")
 	}

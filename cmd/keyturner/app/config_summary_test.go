@@ -86,3 +86,26 @@ func summary(t *testing.T, cfg Config) string {
 	}
 	return b.String()
 }
+
+// TestConfig_SummaryOfWindows warns of freezes that are over, or too long.
+func TestConfig_SummaryOfWindows(t *testing.T) {
+	now := time.Now().UTC()
+	freeze := func(from, until int) string {
+		date := func(days int) string { return now.AddDate(0, 0, days).Format(time.DateOnly) }
+		return minimal + "approval:\n  - name: payments\n    approvers: [S0123456789]\n    freezes:\n      - {from: " + date(from) + ", until: " + date(until) + ", reason: An audit}\n"
+	}
+	for _, test := range []struct{ file, want string }{
+		{freeze(-9, -2), "warning    the freeze \"An audit\" of the approval rule payments ended on " + now.AddDate(0, 0, -2).Format(time.DateOnly) + "; remove it.\n"},
+		{freeze(-9, -2), "; the window of changes is open now\n"},
+		{freeze(-2, 3), "; the next window of changes opens on " + now.AddDate(0, 0, 4).Format("Mon 2006-01-02") + " 00:00 UTC\n"},
+		{freeze(-2, 90), "warning    under the approval rule payments nothing can be changed for more than two months; shorten its freezes.\n"},
+	} {
+		cfg, err := Parse("kt.yaml", []byte(test.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := summary(t, cfg); !strings.Contains(got, test.want) {
+			t.Errorf("no %q in\n%s", test.want, got)
+		}
+	}
+}

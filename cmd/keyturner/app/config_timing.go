@@ -132,3 +132,156 @@ func timingLine(rule rotation.Approval) string {
 	}
 	return line
 }
+
+// weekdays are the days as they are written.
+var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
+
+// windows reads when changes are made.
+func (in *reader) windows(s section, cfg *Config) []rotation.Window {
+	const example = "windows: [{days: [mon, tue, wed, thu], hours: 09:00-17:00}]"
+	if _, there := s.values["windows"]; there && len(s.list("windows")) == 0 {
+		in.fail(s.position("windows"), "windows is empty, so nothing could ever be changed", example+", or leave it out")
+	}
+	var all []rotation.Window
+	for _, node := range s.list("windows") {
+		part, ok := in.section("windows", node)
+		if !ok {
+			continue
+		}
+		w := rotation.Window{Until: Day, Zone: cfg.Timezone, Days: in.days(part)}
+		if _, there := part.values["hours"]; there {
+			w.From, w.Until = in.hours(part)
+		}
+		if _, there := part.values["zone"]; there {
+			const zones = "an IANA zone such as Europe/Berlin or UTC"
+			text, at, ok := part.text("zone", zones, true)
+			zone, err := time.LoadLocation(text)
+			if ok && (err != nil || text == "Local") {
+				in.fail(at, "zone "+shown(text)+" is not known", zones)
+			}
+			w.Zone = zone
+		}
+		all = append(all, w)
+	}
+	return all
+}
+
+func (in *reader) days(s section) []time.Weekday {
+	const example = "days as in [mon, tue], or leave it out for all"
+	if _, there := s.values["days"]; there && len(s.list("days")) == 0 {
+		in.fail(s.position("days"), "days is empty, so this window never opens", example)
+	}
+	var all []time.Weekday
+	for _, node := range s.list("days") {
+		text, at, ok := in.text(node, "member of days", example)
+		i := slices.Index(weekdays, strings.ToLower(text))
+		switch {
+		case !ok:
+		case i < 0:
+			in.fail(at, "member of days "+shown(text)+" is not one of "+strings.Join(weekdays, ", "), example)
+		case slices.Contains(all, time.Weekday(i)):
+			in.fail(at, text+" is in days already", "each once")
+		}
+		all = append(all, time.Weekday(i))
+	}
+	return all
+}
+
+func (in *reader) hours(s section) (from, until time.Duration) {
+	const example = "hours: 09:00-17:00, or 22:00-02:00 for one that ends on the next day"
+	text, at, ok := s.text("hours", example, true)
+	first, last, cut := strings.Cut(text, "-")
+	from, okFrom := clockTime(first)
+	until, okUntil := clockTime(last)
+	switch {
+	case !ok:
+	case !cut || !okFrom || !okUntil || from == Day:
+		in.fail(at, "hours "+shown(text)+" are not two times of the day", example)
+	case from == until:
+		in.fail(at, "hours "+shown(text)+" are none, so this window never opens", example)
+	}
+	return from, until
+}
+
+// clockTime reads a time of the day, up to 24:00.
+func clockTime(text string) (time.Duration, bool) {
+	text = strings.TrimSpace(text)
+	if text == "24:00" {
+		return Day, true
+	}
+	at, err := time.Parse("15:04", text)
+	return time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute, err == nil && len(text) == len("15:04")
+}
+
+// freezes reads when no changes are made.
+func (in *reader) freezes(s section, cfg *Config) []rotation.Freeze {
+	const (
+		date = "a date as in 2026-12-20"
+		why  = "why nothing may change, in at most 200 characters"
+	)
+	var all []rotation.Freeze
+	for _, node := range s.list("freezes") {
+		part, ok := in.section("freezes", node)
+		if !ok {
+			continue
+		}
+		sound := true
+		day := func(name string) (time.Time, position) {
+			text, at, ok := part.text(name, date, true)
+			day, err := time.Parse(time.DateOnly, text)
+			if ok && err != nil {
+				in.fail(at, name+" "+shown(text)+" is not a date", date)
+			}
+			sound = sound && ok && err == nil
+			return day, at
+		}
+		from, _ := day("from")
+		until, at := day("until")
+		if sound && until.Before(from) {
+			in.fail(at, "the freeze ends before it begins", "the last day of it, not before "+from.Format(time.DateOnly))
+		}
+		reason, at, ok := part.text("reason", why, true)
+		if ok && len([]rune(reason)) > 200 {
+			in.fail(at, "reason has more than 200 characters", why)
+		}
+		all = append(all, rotation.Freeze{From: dayAfter(from.AddDate(0, 0, -1), cfg.Timezone), Until: dayAfter(until, cfg.Timezone), Reason: reason})
+		if len(all) > maxFreezes {
+			in.fail(part.at, "freezes has more than "+strconv.Itoa(maxFreezes)+" entries", "fewer")
+		}
+	}
+	return all
+}
+
+// maxFreezes bounds the freezes of a rule.
+const maxFreezes = 20
+
+// windowLine tells when changes under a rule are made, and when next.
+func windowLine(rule rotation.Approval, now time.Time) string {
+	if len(rule.Windows)+len(rule.Freezes) == 0 {
+		return ""
+	}
+	at, ok := rule.Opens(now)
+	switch {
+	case !ok:
+		return "; no window opens"
+	case at.Equal(now):
+		return "; the window of changes is open now"
+	}
+	return "; the next window of changes opens on " + clock(at.In(now.Location()))
+}
+
+// windowWarnings are about freezes that are over, and about windows that no change fits in.
+func (c Config) windowWarnings(now time.Time) []string {
+	var found []string
+	for _, rule := range c.Approval {
+		for _, f := range rule.Freezes {
+			if !f.Until.After(now) {
+				found = append(found, fmt.Sprintf("the freeze %q of the approval rule %s ended on %s; remove it.", f.Reason, rule.Name, f.Until.Add(-1).In(c.Timezone).Format(time.DateOnly)))
+			}
+		}
+		if at, ok := rule.Opens(now); !ok || at.After(now.AddDate(0, 2, 0)) {
+			found = append(found, fmt.Sprintf("under the approval rule %s nothing can be changed for more than two months; shorten its freezes.", rule.Name))
+		}
+	}
+	return found
+}

@@ -23,7 +23,9 @@ var fields = map[string][]string{
 	"accounts":     {"id", "name", "role", "external_id", "delivery", "secret_name", "secret_region", "secret_kms_key", "cloudtrail"},
 	"cloudtrail":   {"regions"},
 	"organization": {"role_name", "external_id", "include", "exclude"},
-	"approval":     {"name", "accounts", "users", "paths", "tag", "approvers", "needed", "expires", "remind", "escalate"},
+	"approval":     {"name", "accounts", "users", "paths", "tag", "approvers", "needed", "expires", "remind", "escalate", "windows", "freezes"},
+	"windows":      {"days", "hours", "zone"},
+	"freezes":      {"from", "until", "reason"},
 	"escalate":     {"after", "to"},
 	"needed":       {"create", "deactivate", "delete"},
 	"owners":       {"tag", "links", "email_tag", "email_names", "groups"},
@@ -144,7 +146,7 @@ type section struct {
 func (in *reader) section(kind string, node ast.Node) (section, bool) {
 	s := section{in: in, at: positionOf(node), values: map[string]*ast.MappingValueNode{}}
 	called := cmp.Or(kind, "the file")
-	if kind == "accounts" || kind == "approval" || kind == "exemptions" {
+	if kind == "accounts" || kind == "approval" || kind == "exemptions" || kind == "windows" || kind == "freezes" {
 		called = "this entry of " + kind
 	}
 	return s, in.mapping(node, called, func(name string, entry *ast.MappingValueNode) {

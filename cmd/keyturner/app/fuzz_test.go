@@ -235,8 +235,12 @@ func checkUser(t *testing.T, user string, accounts map[string]bool) {
 	}
 }
 
+func wallClock(d time.Duration) string {
+	return fmt.Sprintf("%02d:%02d", int(d.Hours()), int(d.Minutes())%60)
+}
+
 // writeRules writes the rules of who approves.
-func writeRules(b *strings.Builder, rules []rotation.Approval) {
+func writeRules(b *strings.Builder, rules []rotation.Approval, zone *time.Location) {
 	b.WriteString("approval:\n")
 	for _, r := range rules {
 		name, err := json.Marshal(r.Name) // which is YAML
@@ -262,6 +266,27 @@ func writeRules(b *strings.Builder, rules []rotation.Approval) {
 		fmt.Fprintf(b, "  remind: %s\n", remind)
 		if e := r.Escalate; e.After > 0 {
 			fmt.Fprintf(b, "  escalate: {after: %s, to: [%s]}\n", e.After, strings.Join(names(e.To), ", "))
+		}
+		if len(r.Windows) > 0 {
+			b.WriteString("  windows:\n")
+		}
+		for _, w := range r.Windows {
+			fmt.Fprintf(b, "  - {zone: %s, hours: %s-%s", w.Zone, wallClock(w.From), wallClock(w.Until))
+			if len(w.Days) > 0 {
+				var days []string
+				for _, d := range w.Days {
+					days = append(days, weekdays[d])
+				}
+				fmt.Fprintf(b, ", days: [%s]", strings.Join(days, ", "))
+			}
+			b.WriteString("}\n")
+		}
+		if len(r.Freezes) > 0 {
+			b.WriteString("  freezes:\n")
+		}
+		for _, f := range r.Freezes {
+			fmt.Fprintf(b, "  - {from: %s, until: %s, reason: '%s'}\n", f.From.In(zone).Add(3*time.Hour).Format(time.DateOnly), f.Until.Add(-1).In(zone).Format(time.DateOnly),
+				strings.ReplaceAll(f.Reason, "'", "''"))
 		}
 		b.WriteString("  needed:\n")
 		for field, n := range map[string]int{"create": r.Wanted.Create, "deactivate": r.Wanted.Deactivate, "delete": r.Wanted.Delete} {
@@ -292,7 +317,7 @@ func asFile(cfg Config) string {
 		line("  ", "role", a.Role)
 		line("  ", "external_id", a.ExternalID)
 	}
-	writeRules(&b, cfg.Approval)
+	writeRules(&b, cfg.Approval, cfg.Timezone)
 	fmt.Fprintf(&b, "owners:\n  tag: %s\n  email_names: %v\n", quoted(cfg.Owners.Tag), cfg.Owners.EmailNames)
 	line("  ", "email_tag", cfg.Owners.EmailTag)
 	b.WriteString("  groups:\n")

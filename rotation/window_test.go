@@ -60,7 +60,8 @@ func TestApproval_Opens(t *testing.T) {
 func mornings() rotation.Approval {
 	return rotation.Approval{
 		Name: "mornings", By: rotation.Circle{Members: []rotation.MemberID{carol, dave}},
-		Windows: []rotation.Window{{From: 8 * time.Hour, Until: 9 * time.Hour}},
+		Windows: []rotation.Window{{From: 8 * time.Hour, Until: 9 * time.Hour}}, Remind: rotation.DefaultReminders(),
+		Escalate: rotation.Escalation{After: 5 * time.Hour, To: rotation.Circle{Members: []rotation.MemberID{erin}}},
 	}
 }
 
@@ -94,7 +95,14 @@ func TestEngine_HoldsUntilTheWindowOpens(t *testing.T) {
 		if got := b.tries(rotation.Approve, dave); got != rotation.NotNow {
 			t.Errorf("one approval more: %q", got)
 		}
+		before, err := b.kept.Get(t.Context(), ci.ID())
+		if err != nil {
+			t.Fatal(err)
+		}
 		passes(time.Until(opens) - time.Minute) // longer than an ask stands
+		if after, err := b.kept.Get(t.Context(), ci.ID()); err != nil || after.Rev != before.Rev {
+			t.Errorf("written %d times while it waits, %v", after.Rev-before.Rev, err)
+		}
 		if n := b.applied("CreateAccessKey"); n != 0 || b.rotation().Stage != rotation.Requested {
 			t.Errorf("%d keys made before the window opens, %s", n, b.rotation().Stage)
 		}
@@ -105,6 +113,9 @@ func TestEngine_HoldsUntilTheWindowOpens(t *testing.T) {
 		}
 		if n := b.applied("CreateAccessKey"); n != 1 {
 			t.Errorf("%d keys made", n)
+		}
+		if got := b.told(); len(got) != 1 || got[0] != "Tue 08:00 proceed" {
+			t.Errorf("the clock brought %q: nobody is to be reminded of what is approved", got)
 		}
 	})
 }

@@ -85,7 +85,7 @@ func (o *watch) inv9() {
 		refused := o.w.kept.refused[d.id]
 		patience := d.tried && o.w.kept.worked[d.id].Sub(d.at) >= answerAgain
 		o.w.kept.mu.Unlock()
-		opens := d.kind == "click" && slices.Contains([]string{"deny", "close", "overrule", "exempt-deny"}, d.on) && (slices.Contains(approvers, d.member) || o.w.deaths > 0) // a form; the decision comes with it
+		opens := d.kind == "click" && slices.Contains([]string{"deny", "close", "overrule", "exempt-deny"}, d.on) && (slices.Contains(approvers, d.member) || d.member == dora || o.w.deaths > 0) // a form; the decision comes with it
 		recorded := d.on == "" || d.kind == "click" && d.on == "exempt" || opens || refused || slices.ContainsFunc(entries, func(e rotation.Entry) bool { return e.Actor == d.member && sameMove(e, d) })
 		if d.answered == "" && !patience && (!refused || o.w.deaths == 0) && (d.on == "" || !o.tookEffect(entries, d)) {
 			o.w.fail(9, "a click is not answered: %s", d)

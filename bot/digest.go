@@ -243,6 +243,9 @@ func dueWords(v view, k keyFindings) string {
 		return "*Critical: the root user of " + v.accountInFull(k.User.Account) + " has an access key.* " + rootUse(k.Key) +
 			" Nobody can restrict what it may do, and Keyturner cannot rotate it. Sign in as root, move whatever uses the key to a role, and delete it."
 	}
+	if k.Policy.MaxAge > 0 {
+		v.policy = k.Policy
+	}
 	var what []string
 	for _, b := range k.breaches {
 		what = append(what, sentence(v.breach(b, k.Key)))

@@ -82,7 +82,7 @@ func heldLines(v view, h rotation.Holding) string {
 // keyLine is a key with its state, its age and its last use.
 func keyLine(v view, k rotation.Key) string {
 	line := short(k.ID) + ": " + lowerFirst(esc(string(k.Status))) + aged(v, k, ", ", " old") + ", created on " + when(k.Created) + ". Last used: " + lastUse(k.LastUse) + "."
-	if over := v.policy.MaxAge; over > 0 && !v.now.IsZero() && k.Age(v.now) >= over {
+	if over := v.policy.MaxAge; over > 0 && len(v.policy.Rules) == 0 && !v.now.IsZero() && k.Age(v.now) >= over {
 		line += " *Older than " + span(over) + ".*"
 	}
 	return line

@@ -14,6 +14,9 @@ func warningMessage(v view, n rotation.Notice, user rotation.UserRef) message {
 		return needlessMessage(v, n, user)
 	}
 	reached := time.Duration(n.Days) * 24 * time.Hour
+	if n.Most > 0 {
+		v.policy.MaxAge = time.Duration(n.Most) * 24 * time.Hour // of the rule for the user
+	}
 	late := v.policy.MaxAge > 0 && reached >= v.policy.MaxAge
 	var d draft
 	if late {

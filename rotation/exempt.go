@@ -129,7 +129,7 @@ func (p Progress) exemptible(key KeyID) error {
 func (e *Engine) showAs(x *KeyExemption, seen Evidence) {
 	x.Shown, _ = seen.Key(x.Key)
 	x.ShownAt, x.Found = seen.At, nil
-	for _, f := range e.cfg.Policy.Findings(x.User, seen.Keys, seen.At) {
+	for _, f := range e.cfg.Policy.For(User{Ref: x.User, Untold: true}).Findings(x.User, seen.Keys, seen.At) {
 		if f.Key.ID == x.Key {
 			x.Found = append(x.Found, f.Breach)
 		}

@@ -27,6 +27,7 @@ type Finding struct {
 	Breach  Breach
 	User    UserRef
 	Key     Key       // zero for RootKey
+	Policy  Policy    // what counted for the user, without rules; zero for RootKey
 	Owner   MemberID  // empty: nobody is answerable, or it is not known who
 	Doubt   Doubt     // why what should name the owner does not
 	Exempt  Exemption // zero if there is none
@@ -45,17 +46,10 @@ type Exemption struct {
 // Holds tells whether the exemption is in force.
 func (x Exemption) Holds(now time.Time) bool { return x.Reason != "" && now.Before(x.Until) }
 
-// Policy is what counts as a breach.
-type Policy struct {
-	WarnAge   time.Duration // from this age a key is soon too old
-	MaxAge    time.Duration // from this age it is too old
-	UnusedAge time.Duration // unused for this long, it is idle
-}
-
-// Findings names every breach of one user's keys. A last use that is not known is no finding: unknown is not unused.
+// Findings names every breach of one user's keys, by p and not by its rules. A last use that is not known is no finding: unknown is not unused.
 func (p Policy) Findings(u UserRef, keys []Key, now time.Time) []Finding {
 	var found []Finding
-	add := func(b Breach, k Key) { found = append(found, Finding{Breach: b, User: u, Key: k}) }
+	add := func(b Breach, k Key) { found = append(found, Finding{Breach: b, User: u, Key: k, Policy: p}) }
 	active := 0
 	for _, k := range keys {
 		if k.Status != Active {

@@ -373,6 +373,7 @@ type Notice struct {
 	Due     time.Time // when the scan found it
 	Sent    time.Time // zero: still owed
 	Failed  string    // why it cannot be sent, if that is final
+	Most    int       // the days that such a key may be old; 0: it was not noted
 
 	Unused  Breach  // Unneeded or Idle: the owner is asked whether they need the key; empty: it is used, or that is not known
 	Use     LastUse // then: its last use

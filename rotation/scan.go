@@ -52,7 +52,7 @@ func (p Policy) Judge(seen Sight, now time.Time) []Finding {
 			found = append(found, Finding{Breach: Quarantined, User: seen.User.Ref, Key: k})
 		}
 	}
-	return append(found, p.Findings(seen.User.Ref, seen.Keys, now)...)
+	return append(found, p.For(seen.User).Findings(seen.User.Ref, seen.Keys, now)...)
 }
 
 // Each reads every account and calls found, which is never called twice at the same time, with each user at whom to look. The states
@@ -153,11 +153,12 @@ func (a *sweep) run(ctx context.Context) AccountState {
 func (a *sweep) readReport(ctx context.Context) error {
 	a.suspects = map[string]ReportRow{}
 	var root *ReportRow
+	strict := a.Policy.strictest(a.account.ID)
 	made, err := a.account.IAM.Report(ctx, func(row ReportRow) error {
 		switch {
 		case row.Root:
 			root = &row
-		case a.Policy.Suspicious(row, a.Now()):
+		case strict.Suspicious(row, a.Now()):
 			a.suspects[row.User] = row
 		}
 		return nil
@@ -211,7 +212,9 @@ func (a *sweep) readUsers(ctx context.Context) error {
 	}
 	err := a.eachUser(ctx, func(u User) error {
 		a.state.Users++
-		if _, suspect := a.suspects[u.Ref.Name]; !suspect && !a.blind && u.Quarantine == "" {
+		u.Untold = a.bare
+		row, suspect := a.suspects[u.Ref.Name]
+		if !a.blind && u.Quarantine == "" && (!suspect || !a.Policy.For(u).Suspicious(row, a.Now())) {
 			return nil // nothing to look at, or newer than the report
 		}
 		select {
@@ -259,7 +262,7 @@ func (a *sweep) look(ctx context.Context, u User) error {
 			keys = reported(row)
 		}
 	}
-	if len(keys) == 0 || a.blind && !a.Policy.Suspicious(rowOf(keys), a.Now()) && u.Quarantine == "" {
+	if len(keys) == 0 || a.blind && !a.Policy.For(u).Suspicious(rowOf(keys), a.Now()) && u.Quarantine == "" {
 		return problem
 	}
 	if a.bare {
@@ -302,7 +305,7 @@ func (a *sweep) keys(ctx context.Context, u User, row ReportRow) ([]Key, error) 
 		return keys, nil
 	}
 	keys, err := may(a, &a.lists, func() ([]Key, error) { return a.account.IAM.Keys(ctx, u.Ref.Name) })
-	if err != nil || a.blind && !a.Policy.Suspicious(rowOf(keys), a.Now()) && u.Quarantine == "" {
+	if err != nil || a.blind && !a.Policy.For(u).Suspicious(rowOf(keys), a.Now()) && u.Quarantine == "" {
 		return keys, err
 	}
 	for i, k := range keys {
@@ -333,12 +336,10 @@ func (a *sweep) dress(ctx context.Context, u User) (User, error) {
 		return full, nil
 	case ClassOf(err) == ClassDenied:
 		a.misses(TagsUnseen)
-		u.Untold = true
 		return u, nil
 	case ClassOf(err) == ClassGone:
 		return u, nil
 	}
-	u.Untold = true
 	return u, err
 }
 

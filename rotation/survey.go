@@ -17,6 +17,7 @@ func (e *Engine) Survey(ctx context.Context) (Survey, error) {
 	s.Accounts = scan.Each(ctx, func(seen Sight) error {
 		if seen.User.Quarantine != "" {
 			quarantine = append(quarantine, seen.User.Ref)
+			e.people.note(seen.User.Ref.Account, quarantine, false) // before anything of it is accepted
 		}
 		found, err := e.surveyUser(ctx, seen)
 		s.Findings = append(s.Findings, found...)
@@ -46,6 +47,7 @@ func (e *Engine) surveyUser(ctx context.Context, seen Sight) ([]Finding, error) 
 		return nil, fmt.Errorf("read progress of %s: %w", u.Ref, err)
 	}
 	found := slices.DeleteFunc(e.cfg.Policy.Judge(seen, e.now()), p.expects)
+	found = append(found, e.lingering(p, seen)...)
 	var owns Ownership
 	if len(found) > 0 {
 		if owns = e.cfg.Owners.Of(ctx, u, p.Link); owns.Err != nil {
@@ -88,6 +90,18 @@ func (d *directory) note(account string, quarantine []UserRef, all bool) {
 	}
 }
 
+// lingering is the old key that the user's running rotation has made inactive: its age counts until it is gone.
+func (e *Engine) lingering(p Progress, seen Sight) []Finding {
+	r, runs := p.Running()
+	policy := e.cfg.Policy.For(seen.User)
+	for _, k := range seen.Keys {
+		if runs && k.ID == r.Old && k.Status != Active && k.Age(e.now()) >= policy.MaxAge {
+			return []Finding{{Breach: TooOld, User: seen.User.Ref, Key: k, Policy: policy}}
+		}
+	}
+	return nil
+}
+
 // expects tells whether a finding is only what the user's running rotation has brought about: two active keys, or its old key inactive.
 func (p Progress) expects(f Finding) bool {
 	r, ok := p.Running()
@@ -120,7 +134,7 @@ func (e *Engine) warnOwner(ctx context.Context, f Finding) error {
 		if err != nil {
 			return err
 		}
-		due := p.owe(f, e.cfg.Policy, e.now())
+		due := p.owe(f, e.now())
 		if !due && !isNew {
 			return nil
 		}
@@ -134,16 +148,16 @@ func (e *Engine) warnOwner(ctx context.Context, f Finding) error {
 
 // owe adds the warning for the highest threshold that the key has reached, unless it has been added before or nobody can act on it. A key
 // that is not used has its owner asked whether they need it, with the warning of its age if it has come to that.
-func (p *Progress) owe(f Finding, policy Policy, now time.Time) bool {
+func (p *Progress) owe(f Finding, now time.Time) bool {
 	days := 0
 	switch f.Breach {
 	case TooOld:
-		days = wholeDays(policy.MaxAge)
+		days = wholeDays(f.Policy.MaxAge)
 	case SoonTooOld:
-		days = wholeDays(policy.WarnAge)
+		days = wholeDays(f.Policy.WarnAge)
 	case Unneeded, Idle:
-		if f.Key.Age(now) < policy.WarnAge {
-			days = wholeDays(policy.UnusedAge)
+		if f.Key.Age(now) < f.Policy.WarnAge {
+			days = wholeDays(f.Policy.UnusedAge)
 		}
 	}
 	if days == 0 || f.Owner == "" || f.Exempt.Holds(now) || f.Snooze.Holds(now) || f.Running != "" {
@@ -158,8 +172,8 @@ func (p *Progress) owe(f Finding, policy Policy, now time.Time) bool {
 		}
 	}
 	p.Owed = true
-	notice := Notice{Key: f.Key.ID, Days: days, Owner: f.Owner, Created: f.Key.Created, Due: now}
-	if notice.Unused = policy.Unused(f.Key, now); notice.Unused != "" {
+	notice := Notice{Key: f.Key.ID, Days: days, Owner: f.Owner, Created: f.Key.Created, Due: now, Most: wholeDays(f.Policy.MaxAge)}
+	if notice.Unused = f.Policy.Unused(f.Key, now); notice.Unused != "" {
 		notice.Use, notice.Instead = f.Key.LastUse, f.Instead
 	}
 	p.Notices = append(p.Notices, notice)

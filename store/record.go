@@ -231,6 +231,7 @@ type (
 		Due     time.Time         `json:"due,omitzero"`
 		Sent    time.Time         `json:"sent,omitzero"`
 		Failed  string            `json:"failed,omitzero"`
+		Most    int               `json:"most,omitzero"`
 		Unused  rotation.Breach   `json:"unused,omitzero"`
 		Use     lastUseRecord     `json:"use,omitzero"`
 		Instead insteadRecord     `json:"instead,omitzero"`

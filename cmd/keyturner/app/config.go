@@ -43,6 +43,8 @@ type Config struct {
 	Organization *Organization
 	// Approval are the rules of who approves, the first that is for a user counting. For whom there is none, Slack.Approvers decide.
 	Approval []rotation.Approval
+	// Ages are the rules of what counts as a finding, the first that is for a user counting. For whom there is none, Policy counts.
+	Ages []rotation.AgeRule
 	// Owners says how the owner of an IAM user is found.
 	Owners Owners
 	// Exemptions are the accepted findings by "account/user", as "111122223333/backup". Never nil. One that has expired is
@@ -237,6 +239,7 @@ func (in *reader) config(root section) Config {
 	in.owners(root, &cfg)
 	in.exemptions(root, &cfg)
 	in.policy(root, &cfg)
+	in.ages(root, &cfg)
 	in.schedule(root, &cfg)
 	if _, there := root.values["slack"]; there || !in.noSlack {
 		in.approvable(root, &cfg)

@@ -42,6 +42,9 @@ func (c Config) Summary(w io.Writer) error {
 	fmt.Fprintf(&b, "digest     %s, next %s, to %s\n", c.Schedule.Digest.Spec, c.next(c.Schedule.Digest, now), c.Slack.OncallChannel)
 	p := c.Policy
 	fmt.Fprintf(&b, "findings   a key of %s, or unused for %s; its owner is asked to rotate it from %s\n", days(p.MaxAge), days(p.UnusedAge), days(p.WarnAge))
+	for _, rule := range c.ageLines() {
+		fmt.Fprintf(&b, "           %s\n", rule)
+	}
 	fmt.Fprintf(&b, "rotation   deactivated after %s without use, asked to be deleted %s later\n", days(p.Quiet), days(p.Grace))
 	fmt.Fprintf(&b, "requests   lapse after %s without an answer; a secret stays in its message for at most %s\n", days(p.ApprovalExpires), days(p.SecretVisible))
 	fmt.Fprintf(&b, "approvers  %s, in %s\n", strings.Join(c.Slack.Approvers, ", "), c.Slack.ApprovalsChannel)

@@ -18,7 +18,7 @@ import (
 
 // fields lists the names known in each part of the file; "" is its top level.
 var fields = map[string][]string{
-	"":             {"store", "timezone", "slack", "accounts", "organization", "approval", "owners", "exemptions", "policy", "schedule"},
+	"":             {"store", "timezone", "slack", "accounts", "organization", "approval", "owners", "exemptions", "policy", "ages", "schedule"},
 	"slack":        {"approvals_channel", "oncall_channel", "approvers", "oncall"},
 	"accounts":     {"id", "name", "role", "external_id", "delivery", "secret_name", "secret_region", "secret_kms_key", "cloudtrail"},
 	"cloudtrail":   {"regions"},
@@ -31,6 +31,7 @@ var fields = map[string][]string{
 	"owners":       {"tag", "links", "email_tag", "email_names", "groups"},
 	"exemptions":   {"user", "reason", "until"},
 	"policy":       {"warn_age", "max_age", "unused_age", "quiet", "grace", "approval_expires", "secret_visible"},
+	"ages":         {"name", "accounts", "users", "paths", "tag", "warn_age", "max_age", "unused_age"},
 	"schedule":     {"scan", "digest"},
 }
 
@@ -146,7 +147,7 @@ type section struct {
 func (in *reader) section(kind string, node ast.Node) (section, bool) {
 	s := section{in: in, at: positionOf(node), values: map[string]*ast.MappingValueNode{}}
 	called := cmp.Or(kind, "the file")
-	if kind == "accounts" || kind == "approval" || kind == "exemptions" || kind == "windows" || kind == "freezes" {
+	if kind == "accounts" || kind == "approval" || kind == "exemptions" || kind == "windows" || kind == "freezes" || kind == "ages" {
 		called = "this entry of " + kind
 	}
 	return s, in.mapping(node, called, func(name string, entry *ast.MappingValueNode) {

@@ -37,7 +37,7 @@ func (a Account) open(c awsiam.Config) (*awsiam.Account, error) {
 
 // findings is what counts as a finding.
 func (c Config) findings() rotation.Policy {
-	return rotation.Policy{WarnAge: c.Policy.WarnAge, MaxAge: c.Policy.MaxAge, UnusedAge: c.Policy.UnusedAge}
+	return rotation.Policy{WarnAge: c.Policy.WarnAge, MaxAge: c.Policy.MaxAge, UnusedAge: c.Policy.UnusedAge, Rules: c.Ages}
 }
 
 // Scan reads the accounts and lists what it finds. It changes nothing and calls nobody but AWS. An account that cannot be read is in the

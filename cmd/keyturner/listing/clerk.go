@@ -54,6 +54,7 @@ func (c *Clerk) Note(seen rotation.Sight) error {
 			Rule: rule.ID, Severity: rule.Severity, Controls: append([]string{}, rule.Controls...),
 			AccountID: f.User.Account, AccountName: c.Names[f.User.Account], User: f.User.Name, UserID: seen.User.ID, UserPath: seen.User.Path,
 			KeyID: string(f.Key.ID), KeyStatus: string(f.Key.Status), Owner: owner, OwnerKnown: known || seen.Root,
+			MaxAge:  int(f.Policy.MaxAge / (24 * time.Hour)),
 			LastUse: "unknown", LastService: f.Key.LastUse.Service, LastRegion: f.Key.LastUse.Region,
 		}
 		if f.Key.LastUse.State != rotation.UseUnknown {

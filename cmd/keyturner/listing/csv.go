@@ -13,7 +13,7 @@ import (
 var csvColumns = []string{
 	"schema", "record", "scanned_at", "account_id", "account_name", "rule", "severity", "controls", "user", "user_id", "user_path",
 	"key_id", "key_status", "key_created", "key_age_days", "last_use", "last_used", "last_used_service", "last_used_region",
-	"owner", "owner_known", "exempt", "exempt_reason", "exempt_until", "account_state", "account_users", "report_made", "remark",
+	"owner", "owner_known", "exempt", "exempt_reason", "exempt_until", "account_state", "account_users", "report_made", "remark", "max_age_days",
 }
 
 // CSV writes a record "account" for each account and a record "finding" for each finding, under a header. A cell that a spreadsheet would
@@ -46,7 +46,7 @@ func (l Listing) CSV(w io.Writer) error {
 			"key_id": f.KeyID, "key_status": f.KeyStatus, "key_created": stamp(f.KeyCreated), "key_age_days": age,
 			"last_use": f.LastUse, "last_used": stamp(f.LastUsed), "last_used_service": f.LastService, "last_used_region": f.LastRegion,
 			"owner": f.Owner, "owner_known": strconv.FormatBool(f.OwnerKnown),
-			"exempt": strconv.FormatBool(f.Exempt), "exempt_reason": f.ExemptReason, "exempt_until": stamp(f.ExemptUntil),
+			"max_age_days": strconv.Itoa(f.MaxAge), "exempt": strconv.FormatBool(f.Exempt), "exempt_reason": f.ExemptReason, "exempt_until": stamp(f.ExemptUntil),
 		})
 	}
 	if err := out.WriteAll(rows); err != nil {

@@ -95,6 +95,7 @@ type Finding struct {
 	Exempt       bool       `json:"exempt"`
 	ExemptReason string     `json:"exempt_reason"`
 	ExemptUntil  *time.Time `json:"exempt_until"` // the first moment at which it does not hold
+	MaxAge       int        `json:"max_age_days"` // what counted for the key; 0 for the root user
 
 	exemptDay string // the last day on which it holds, as the configuration has it
 }

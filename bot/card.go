@@ -171,7 +171,7 @@ func askFacts(v view, r rotation.Rotation, ask rotation.Ask) []fact {
 		{"Account", v.accountInFull(r.User.Account)},
 		{"IAM user", code(r.User.Name)},
 		{"Owner", mention(r.Owner)},
-		{"Requested by", mention(r.Requester)},
+		{askedBy(r), mention(r.Requester)},
 	}
 	facts = append(facts, oldFacts(r, ask)...)
 	if ask.Stage == rotation.Requested {

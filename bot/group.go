@@ -13,7 +13,7 @@ func groupCard(v view, r rotation.Rotation) message {
 	var d draft
 	d.header("Key rotation for " + tidy(r.User.Name))
 	d.show(stepper(r), stepperInWords(r), nil)
-	d.facts(append(ownerFacts(v, r), fact{"Group", mention(rotation.MemberID(r.Group))}, fact{"Collected by", mention(cmp.Or(r.Collects, r.Owner))}))
+	d.facts(append(ownerFacts(v, r), fact{"Group", mention(rotation.MemberID(r.Group))}, fact{"Collected by", holder(r)}))
 	d.say(standing(r))
 	if !r.Ended() {
 		d.say("*Next:* " + v.next(r) + ".")
@@ -41,6 +41,9 @@ func norGroup(r rotation.Rotation) string {
 	}
 	return "Nor may anybody of " + mention(rotation.MemberID(r.Group)) + "."
 }
+
+// holder names who has the new key.
+func holder(r rotation.Rotation) string { return mention(cmp.Or(r.Collects, r.Owner)) }
 
 // opener names who may open the new key.
 func opener(r rotation.Rotation) string {

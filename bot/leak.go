@@ -51,6 +51,14 @@ func replenishing(v view, r rotation.Rotation) string {
 	return sentences(mention(r.Owner)+" asks for a new key of "+v.user(r.User)+", since "+short(r.Old)+" is reported as leaked and is inactive.", reasonGiven(r.Reason))
 }
 
+// askedBy labels who began the rotation.
+func askedBy(r rotation.Rotation) string {
+	if r.Kind == rotation.Leak {
+		return "Reported by"
+	}
+	return "Requested by"
+}
+
 // keepsOn tells what becomes of the old key while a new one is made, or not.
 func keepsOn(r rotation.Rotation) string {
 	if r.Kind == rotation.Leak {
@@ -128,8 +136,11 @@ func (b *Bot) reportLeak(ctx context.Context, e errand) {
 
 // reportedMessage answers whoever reported a leak.
 func reportedMessage(v view, r rotation.Rotation) message {
-	return plain(sentences(short(r.Old)+" of "+v.user(r.User)+" is reported as leaked.", standing(r), "Next: "+v.next(r)+".",
-		reportedWhere))
+	return plain(reported(v, r))
 }
 
-const reportedWhere = "It is asked in the approvals channel and in on-call's."
+// reported tells what follows from a report.
+func reported(v view, r rotation.Rotation) string {
+	return short(r.Old) + " of " + v.user(r.User) + " is reported as leaked. An approver or somebody on call decides whether it is made inactive now; one is enough. " +
+		"It is asked in the approvals channel and in on-call's."
+}

@@ -56,7 +56,7 @@ func workingModal(title string) slack.ModalViewRequest {
 // keysModalDone tells that the request is taken.
 func keysModalDone(v view, r rotation.Rotation) slack.ModalViewRequest {
 	if r.Kind == rotation.Leak {
-		return modal(keysTitle, short(r.Old)+" of "+v.user(r.User)+" is reported as leaked. "+standing(r), "*Next:* "+v.next(r)+".", reportedWhere)
+		return modal(keysTitle, reported(v, r))
 	}
 	return modal(keysTitle, sentences("The rotation of "+short(r.Old)+" of "+v.user(r.User)+" has begun.", standing(r)),
 		"*Next:* "+v.next(r)+".", "The bot's direct message to the owner shows how it goes on.")

@@ -65,7 +65,7 @@ func ownerFacts(v view, r rotation.Rotation) []fact {
 		facts = append(facts, fact{"New key", code(string(r.New))})
 	}
 	if r.Requester != r.Owner {
-		facts = append(facts, fact{"Requested by", mention(r.Requester)})
+		facts = append(facts, fact{askedBy(r), mention(r.Requester)})
 	}
 	if reason := tidy(r.Reason); reason != "" {
 		facts = append(facts, fact{"Reason", typed(reason)})

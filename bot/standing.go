@@ -85,7 +85,7 @@ func switching(r rotation.Rotation) string {
 	if r.Kind == rotation.Adopt {
 		return "Both keys are active. " + mention(r.Owner) + " now moves the applications from " + short(r.Old) + " to " + short(r.New) + "."
 	}
-	return "The new key " + short(r.New) + " is created, and both keys work. " + mention(r.Owner) + " now moves the applications to it."
+	return "The new key " + short(r.New) + " is created, and both keys work. " + holder(r) + " now moves the applications to it."
 }
 
 // notAsked tells that the owner disowns the new key.
@@ -181,7 +181,7 @@ func (v view) next(r rotation.Rotation) string {
 	case r.Waits():
 		return "nobody has to click, until " + when(r.Held)
 	case r.Stage == rotation.Switching:
-		return mention(r.Owner) + " moves the applications and confirms it"
+		return holder(r) + " moves the applications and confirms it"
 	case r.Stage == rotation.Leaked:
 		return "an approver or somebody on call decides, one is enough"
 	case r.Stage == rotation.Grace:

@@ -18,6 +18,7 @@ type Screen struct {
 	Team     ScreenTeam     `json:"team"`
 	Bot      string         `json:"bot"`
 	Members  []ScreenMember `json:"members"`
+	Groups   []ScreenGroup  `json:"groups"`
 	Channels []Conversation `json:"channels"`
 	Views    []View         `json:"views"` // open modals, the topmost last
 	Home     *View          `json:"home"`
@@ -39,6 +40,12 @@ type ScreenMember struct {
 	Title    string `json:"title"`
 	IsBot    bool   `json:"is_bot"`
 	Deleted  bool   `json:"deleted"`
+}
+
+// ScreenGroup is a user group a member can see.
+type ScreenGroup struct {
+	ID     string `json:"id"`
+	Handle string `json:"handle"`
 }
 
 // Conversation is a channel, or a direct message with the bot.
@@ -131,10 +138,13 @@ func (p *Person) Await(ctx context.Context, ok func(Screen) bool) (Screen, error
 func (s *Sim) screen(member string) Screen {
 	out := Screen{
 		Me: member, Team: ScreenTeam{ID: teamID, Name: s.cfg.TeamName}, Bot: botUser, Version: s.version,
-		Members: []ScreenMember{}, Channels: []Conversation{}, Views: []View{}, Notices: append([]Notice{}, s.notices[member]...),
+		Members: []ScreenMember{}, Groups: []ScreenGroup{}, Channels: []Conversation{}, Views: []View{}, Notices: append([]Notice{}, s.notices[member]...),
 	}
 	if s.members[member] == nil {
 		return out
+	}
+	for _, g := range s.groups {
+		out.Groups = append(out.Groups, ScreenGroup{g.ID, g.Handle})
 	}
 	for _, id := range s.order {
 		m := s.members[id]

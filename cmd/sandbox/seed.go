@@ -25,6 +25,8 @@ const (
 	platformChannel = "C0PLATFORM"
 
 	accountID = "111122223333"
+	stagingID = "222233334444" // its secrets are shown in a window
+	dataID    = "333344445555" // its secrets go to Secrets Manager
 )
 
 // configuration is what an operator would write for this workspace. The sandbox reads it as the product does.
@@ -37,6 +39,8 @@ slack:
   oncall: [` + dave + `]
 accounts:
   - {id: "` + accountID + `", name: acme-production, cloudtrail: {regions: [` + region + `, us-east-1]}}
+  - {id: "` + stagingID + `", name: acme-staging, role: "arn:aws:iam::` + stagingID + `:role/keyturner", delivery: reveal}
+  - {id: "` + dataID + `", name: acme-data, role: "arn:aws:iam::` + dataID + `:role/keyturner", delivery: secretsmanager, secret_name: "keyturner/{user}", secret_region: ` + region + `}
 owners:
   email_tag: owner-email
   groups: {` + platform + `: ` + platformChannel + `}
@@ -74,11 +78,26 @@ type seededKey struct {
 	inactive  bool
 }
 
-// seed shows every finding at least once, an owner who is named by an e-mail address, and one that is a user group. application is what runs as the user.
-var seed = []struct {
+// seededUser is one IAM user of the seed. application is what runs as it.
+type seededUser struct {
 	name, owner, application string
 	keys                     []seededKey
+}
+
+// elsewhere is what other accounts have, whose secrets take other ways.
+var elsewhere = []struct {
+	id, name string
+	users    []seededUser
 }{
+	{stagingID, "acme-staging", []seededUser{
+		{"preview-deploy", ana, "", []seededKey{{age: 30 * day, used: 5 * time.Hour, service: "s3"}}},
+		{"smoke-tests", platform, "", []seededKey{{age: 35 * day, used: 90 * time.Minute, service: "lambda"}}},
+	}},
+	{dataID, "acme-data", []seededUser{{"warehouse-loader", ben, "", []seededKey{{age: 40 * day, used: 7 * time.Hour, service: "redshift"}}}}},
+}
+
+// seed shows every finding at least once, an owner who is named by an e-mail address, and one that is a user group.
+var seed = []seededUser{
 	{"ci-deploy", ana, "build server", []seededKey{{age: 91 * day, used: 2 * time.Hour, service: "s3"}}},
 	{"ana-laptop", "ana@example.com", "command line of Ana", []seededKey{{age: 12 * day, used: 2 * time.Hour, service: "ec2"}}},
 	{"data-import", ana, "", []seededKey{{age: 60 * day}}},
@@ -95,7 +114,18 @@ var seed = []struct {
 
 func seedAWS(s *iamsim.Sim, now time.Time) *iamsim.Account {
 	a := s.AddAccount(accountID, "acme-production")
-	for _, u := range seed {
+	seedUsers(a, accountID, seed, now)
+	a.SetRootKey(now.Add(-700*day), now.Add(-200*day))
+	for _, other := range elsewhere {
+		b := s.AddAccount(other.id, other.name)
+		b.AddRole("keyturner", "")
+		seedUsers(b, other.id, other.users, now)
+	}
+	return a
+}
+
+func seedUsers(a *iamsim.Account, account string, users []seededUser, now time.Time) {
+	for _, u := range users {
 		tags := map[string]string{"team": "platform"}
 		switch {
 		case strings.Contains(u.owner, "@"):
@@ -107,10 +137,10 @@ func seedAWS(s *iamsim.Sim, now time.Time) *iamsim.Account {
 		for _, k := range u.keys {
 			oldest = max(oldest, k.age)
 		}
-		_, userID := iamsim.SeedIDs(accountID, u.name)
+		_, userID := iamsim.SeedIDs(account, u.name)
 		a.AddUser(iamsim.User{Name: u.name, ID: userID, Created: now.Add(-oldest - day), Tags: tags})
 		for i, k := range u.keys {
-			id, _ := iamsim.SeedIDs(accountID, fmt.Sprintf("%s key %d", u.name, i))
+			id, _ := iamsim.SeedIDs(account, fmt.Sprintf("%s key %d", u.name, i))
 			key := iamsim.Key{ID: id, Created: now.Add(-k.age), Inactive: k.inactive}
 			if k.used > 0 {
 				key.LastUsed, key.Service, key.Region = now.Add(-k.used), k.service, region
@@ -118,6 +148,4 @@ func seedAWS(s *iamsim.Sim, now time.Time) *iamsim.Account {
 			a.AddKey(u.name, key)
 		}
 	}
-	a.SetRootKey(now.Add(-700*day), now.Add(-200*day))
-	return a
 }

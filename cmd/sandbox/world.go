@@ -142,7 +142,7 @@ func forgetMessages(ctx context.Context, spec string) error {
 		return err
 	}
 	err = kept.Scan(ctx, func(p rotation.Progress) error {
-		p.Posts = nil
+		p.Posts, p.Told = nil, 0
 		_, err := kept.Replace(ctx, p)
 		return err
 	})

@@ -284,6 +284,7 @@ function draw() {
   if (!screen) return;
   directory.me = place.me;
   directory.members = new Map((screen.members ?? []).map((member) => [member.id, member]));
+  directory.groups = new Map((screen.groups ?? []).map((group) => [group.id, group.handle]));
   const channels = channelsOf(screen);
   directory.channels = new Map(channels.filter((channel) => channel.kind !== "im").map((channel) => [channel.id, channel]));
   directory.openChannel = openChannel;

@@ -9,6 +9,7 @@ import { fullOf, slackDate } from "./time.js";
 export const directory = {
   me: "",
   members: new Map(),
+  groups: new Map(), // handles
   channels: new Map(),
   openChannel: () => {},
 };
@@ -70,7 +71,7 @@ function reference(body) {
     const [, seconds, template, address] = target.split("^");
     return dateNode(Number(seconds), template ?? "", label, address);
   }
-  if (target.startsWith("!subteam^")) return h("span", { class: "mention" }, label || `@${target.slice(9)}`);
+  if (target.startsWith("!subteam^")) return h("span", { class: "mention" }, label || `@${directory.groups.get(target.slice(9)) ?? target.slice(9)}`);
   if (target.startsWith("!")) return h("span", { class: "mention me" }, `@${label || target.slice(1)}`);
   if (!label && !safeLink(target)) return `<${target}>`;
   return link(target, label || target.replace(/^mailto:/, ""));

@@ -125,6 +125,7 @@ var acts = map[rotation.On]struct{ did, try string }{
 	rotation.Close:      {"closed the rotation", "close the rotation"},
 	rotation.Collect:    {"opened the window for the new key", "open the new key"},
 	"remind":            {"had the approvers reminded", "have the approvers reminded"},
+	"trace":             {"asked CloudTrail who still uses the old key", "ask CloudTrail"},
 	"receipt":           {"has stored the secret", "say that the secret is stored"},
 }
 
@@ -140,7 +141,7 @@ func movedLine(r rotation.Rotation, ask rotation.Ask, e rotation.Entry) string {
 	on := rotation.On(e.Action)
 	switch e.Actor {
 	case rotation.TheClock.String():
-		return elapsedLine(e.From)
+		return clockLine(on, e)
 	case rotation.TheEngine.String():
 		return engineLine(r, on, e)
 	}
@@ -169,8 +170,24 @@ func onFacts(r rotation.Rotation, ask rotation.Ask, on rotation.On) string {
 	return s + "."
 }
 
-func elapsedLine(from rotation.Stage) string {
-	switch from {
+// clockLine tells what time has brought: that it is over, or that people were reminded.
+func clockLine(on rotation.On, e rotation.Entry) string {
+	_, whom, _ := strings.Cut(e.Detail, ": ")
+	var names []string
+	for name := range strings.SplitSeq(whom, ", ") {
+		if name = strings.TrimSpace(name); name != "" {
+			names = append(names, mention(rotation.MemberID(name)))
+		}
+	}
+	switch {
+	case on == "remind" && len(names) > 0:
+		return "Nobody has decided yet. Keyturner has reminded " + allOf(names) + "."
+	case on == "escalate" && len(names) > 0:
+		return "Nobody has decided in time. Asked too: " + allOf(names) + "."
+	case on != rotation.Elapse:
+		return ""
+	}
+	switch e.From {
 	case rotation.Grace:
 		return "The grace is over. Asked here whether the key is deleted."
 	case rotation.Offered:

@@ -177,6 +177,22 @@ func TestTrailLines(t *testing.T) {
 	}
 }
 
+func TestTrail_WhatTheClockBrings(t *testing.T) {
+	r := replace(t).r
+	for _, tt := range []struct{ action, detail, want string }{
+		{"remind", "reminded: UALICE, S0DECIDE1", "Keyturner has reminded <@UALICE> and <!subteam^S0DECIDE1>."},
+		{"escalate", "asked too: UBOB", "Asked too: <@UBOB>."},
+		{"elapse", "", "The time for a decision is over."},
+		{"remind", "", ""},
+		{"something-new", "", ""},
+	} {
+		e := rotation.Entry{At: monday.Add(time.Hour), Actor: "clock", Action: tt.action, Outcome: "moved", Rotation: r.ID, From: rotation.Requested, Detail: tt.detail}
+		if line, _ := trailLine(r, nil, e); !strings.Contains(line, tt.want) || tt.want == "" && line != "" {
+			t.Errorf("%s: %q, want %q in it", tt.action, line, tt.want)
+		}
+	}
+}
+
 // Of the same refusal one line is enough, and what moves nothing has none.
 func TestTrail_IsBounded(t *testing.T) {
 	r := replace(t).r

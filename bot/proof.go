@@ -68,3 +68,10 @@ func opened(v view, r rotation.Rotation, there bool) (message, bool) {
 	}
 	return d.message(), true
 }
+
+func quietFor(r rotation.Rotation) string {
+	if r.Terms.Quiet == 0 {
+		return ""
+	}
+	return "It must be quiet for " + span(r.Terms.Quiet) + "."
+}

@@ -445,10 +445,3 @@ func wayOut(r rotation.Rotation, b rotation.Block) string {
 	}
 	return ""
 }
-
-func quietFor(r rotation.Rotation) string {
-	if r.Terms.Quiet == 0 {
-		return ""
-	}
-	return "It must be quiet for " + span(r.Terms.Quiet) + "."
-}

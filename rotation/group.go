@@ -81,7 +81,7 @@ func (e *Engine) asFellow(ctx context.Context, r Rotation, ev Event) (Actor, err
 		by.Fellow, err = e.inGroup(ctx, r.Group, by.Member)
 	}
 	stays := true
-	if err == nil && (move.To == Creating || ev.On == Reissue) && !(ev.On == Collect && by.Fellow) { // after which the owner gets a secret
+	if err == nil && (move.To == Creating || ev.On == Reissue) && (ev.On != Collect || !by.Fellow) { // after which the owner gets a secret
 		stays, err = e.inGroup(ctx, r.Group, r.Owner)
 	}
 	switch {

@@ -95,7 +95,7 @@ func (r Rotation) allow(m Move, by Actor) error {
 	if m.By&by.System != 0 {
 		return nil
 	}
-	owner, requester := by.Member == r.Owner || by.Fellow && r.Group != "" && !(m.On == Collect && r.letCreate(by.Member)), by.Member == r.Requester
+	owner, requester := by.Member == r.Owner || by.Fellow && r.Group != "" && (m.On != Collect || !r.letCreate(by.Member)), by.Member == r.Requester
 	if by.Member != "" && m.By&ByOwner != 0 && (owner || by.Approver && m.By&ByApprover != 0) {
 		return nil // the owner's own moves, and rollbacks, which any approver may make
 	}

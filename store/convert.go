@@ -297,14 +297,14 @@ func fromReminder(x rotation.Reminder) reminderRecord {
 func fromNotice(n rotation.Notice) noticeRecord {
 	return noticeRecord{
 		Key: n.Key, Days: n.Days, Owner: n.Owner, Created: n.Created.UTC(), Due: n.Due.UTC(), Sent: n.Sent.UTC(), Failed: n.Failed,
-		Unused: n.Unused, Use: fromLastUse(n.Use), Instead: insteadRecord(n.Instead),
+		Most: n.Most, Unused: n.Unused, Use: fromLastUse(n.Use), Instead: insteadRecord(n.Instead),
 	}
 }
 
 func (r noticeRecord) notice() rotation.Notice {
 	return rotation.Notice{
 		Key: r.Key, Days: r.Days, Owner: r.Owner, Created: r.Created, Due: r.Due, Sent: r.Sent, Failed: r.Failed,
-		Unused: r.Unused, Use: rotation.LastUse(r.Use), Instead: rotation.Instead(r.Instead),
+		Most: r.Most, Unused: r.Unused, Use: rotation.LastUse(r.Use), Instead: rotation.Instead(r.Instead),
 	}
 }
 

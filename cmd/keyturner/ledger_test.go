@@ -301,7 +301,8 @@ func (w *world) nothingLost(b book) error {
 	return errors.Join(errs...)
 }
 
-// noCardTwice holds that what stands in the channels is what the store knows of: each card once, and the digest once.
+// noCardTwice holds that what stands in the channels is what the store knows of: each card once, no more lines in the threads of a rotation's
+// cards than it has entries, and the digest once.
 func (w *world) noCardTwice(b book) error {
 	known := map[string]string{}
 	for _, p := range b.progress {
@@ -314,9 +315,24 @@ func (w *world) noCardTwice(b book) error {
 	var errs []error
 	screen := w.slack.As(approvers[0]).Screen()
 	cards, _ := screen.Channel("key-approvals")
+	lines := map[string]int{} // in the threads, by rotation
 	for _, m := range cards.Messages {
+		if m.ThreadTS != "" && m.ThreadTS != m.TS {
+			of, _, _ := strings.Cut(known[m.ThreadTS], "/")
+			lines[of]++
+			continue
+		}
 		if _, ok := known[m.TS]; !ok && !m.Ephemeral && !m.Deleted {
 			errs = append(errs, fmt.Errorf("a card that the store does not know of: %s", m.Content()))
+		}
+	}
+	entries := map[string]int{}
+	for _, e := range b.entries {
+		entries[e.Rotation]++
+	}
+	for of, n := range lines {
+		if of == "" || n > entries[of] {
+			errs = append(errs, fmt.Errorf("%d lines in the threads of %q, which has %d entries", n, of, entries[of]))
 		}
 	}
 	digests := 0

@@ -1,0 +1,73 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Digest is what the survey of a week found, in plain words: what is told by mail and in Teams.
+type Digest struct {
+	Week     string // of the ISO calendar, as in 2026-W48
+	Headline string // the whole in one sentence
+	Rows     []Row  // the gravest first
+	Notes    []Note // what else on-call should know, the gravest first
+	Picture  []byte // PNG; nil: there is none
+	Alt      string // says what the picture shows
+	CSV      []byte // every finding; nil: there is no file
+}
+
+// Row is one key, or the root user.
+type Row struct {
+	User  string // as account/user
+	Key   string // the end of its id; empty for the root user
+	Found string // what is wrong, in sentences
+	Next  string // who does what about it
+}
+
+// Note is a list under a title.
+type Note struct {
+	Title string
+	Lines []string
+}
+
+// title is what the digest is called.
+func (d Digest) title() string { return "Access keys, week " + d.Week }
+
+// maxRows bounds the rows that a mail or a card shows; the file has all of them.
+const (
+	maxMailRows = 50
+	maxCardRows = 10
+)
+
+// first is the rows that are shown, and what is said of the others.
+func (d Digest) first(n int) (rows []Row, rest string) {
+	if len(d.Rows) <= n {
+		return d.Rows, ""
+	}
+	rest = fmt.Sprintf("And %d more.", len(d.Rows)-n)
+	if d.CSV != nil {
+		rest = fmt.Sprintf("And %d more, which are in the file.", len(d.Rows)-n)
+	}
+	return d.Rows[:n], rest
+}
+
+// name is what a row is about.
+func (r Row) name() string {
+	if r.Key == "" {
+		return r.User
+	}
+	return r.User + ", key " + r.Key
+}
+
+// clip shortens a line to n characters.
+func clip(s string, n int) string {
+	if r := []rune(strings.TrimSpace(s)); len(r) > n {
+		return string(r[:n-1]) + "…"
+	}
+	return strings.TrimSpace(s)
+}
+
+// plain takes away what Adaptive Cards read as Markdown: links, emphasis and what begins a list or a heading.
+func plain(s string) string {
+	return strings.NewReplacer("*", "\\*", "_", "\\_", "[", "\\[", "]", "\\]", "`", "\\`", "#", "\\#", "\n", " ").Replace(s)
+}

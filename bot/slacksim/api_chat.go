@@ -34,6 +34,9 @@ func (s *Sim) readContent(a args) (content, *apiError) {
 	if err := c.readBlocks(a); err != nil {
 		return c, err
 	}
+	if err := blocksError("invalid_blocks", s.checkFiles(c.blocks)); err != nil {
+		return c, err
+	}
 	var attachments []any
 	if ok, err := a.json("attachments", &attachments); err != nil {
 		return c, fail("invalid_attachments")

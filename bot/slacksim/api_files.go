@@ -6,8 +6,10 @@ import (
 	"mime"
 	"mime/multipart"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // upload is a file, from the request for its URL to its share in a channel.
@@ -112,4 +114,47 @@ func (s *Sim) share(c *call, place string, files []*upload) *apiError {
 	}
 	s.post(ch, &message{user: botUser, byBot: true, thread: thread, text: c.args["initial_comment"], files: files})
 	return nil
+}
+
+// checkFiles finds images of files that nobody but the app could see: a file is everyone's in a channel once it has been shared there.
+func (s *Sim) checkFiles(blocks []block) []*BlockError {
+	var found []*BlockError
+	for i, b := range blocks {
+		at := "/blocks/" + strconv.Itoa(i)
+		for member, pointer := range map[string]string{"": at + "/slack_file", "accessory": at + "/accessory/slack_file"} {
+			shown := map[string]any(b)
+			if member != "" {
+				shown, _ = b[member].(map[string]any)
+			}
+			if file, ok := shown["slack_file"].(map[string]any); ok && !s.shared(stringAt(file, "id")) {
+				found = append(found, &BlockError{"invalid slack file", pointer})
+			}
+		}
+	}
+	return found
+}
+
+// shared tells whether a file stands in a channel.
+func (s *Sim) shared(id string) bool {
+	return slices.ContainsFunc(s.listed, func(ch string) bool { return s.channels[ch].holds(id) })
+}
+
+func (ch *channel) holds(file string) bool {
+	return slices.ContainsFunc(ch.messages, func(m *message) bool {
+		return slices.ContainsFunc(m.files, func(f *upload) bool { return f.id == file })
+	})
+}
+
+// serveFile gives a file to a member who sees it.
+func (s *Sim) serveFile(w http.ResponseWriter, r *http.Request) {
+	id, member := r.PathValue("id"), r.URL.Query().Get("as")
+	s.mu.Lock()
+	file := s.uploads[id]
+	sees := slices.ContainsFunc(s.listed, func(ch string) bool { return s.channels[ch].has(member) && s.channels[ch].holds(id) })
+	s.mu.Unlock()
+	if !sees {
+		http.NotFound(w, r)
+		return
+	}
+	http.ServeContent(w, r, file.name, time.Time{}, bytes.NewReader(file.content))
 }

@@ -22,6 +22,7 @@ const maxControlBody = 1 << 20
 // Escaping what members and the app wrote is the page's duty.
 //
 //	GET  /slack/screen?as=U1
+//	GET  /slack/files/F1?as=U1
 //	POST /slack/command  {"as","channel","text"}
 //	POST /slack/click    {"as","channel","ts","view","block_id","action_id","value","selected"}
 //	POST /slack/submit   {"as","view","values":{block:{action:"v"|["v"]}}}
@@ -35,6 +36,7 @@ func (s *Sim) Control() http.Handler {
 	mux.HandleFunc("GET /screen", func(w http.ResponseWriter, r *http.Request) {
 		s.answerControl(w, r, nil, s.As(r.URL.Query().Get("as")).Screen())
 	})
+	mux.HandleFunc("GET /files/{id}", s.serveFile)
 	for route, act := range map[string]func(context.Context, *Person, controlRequest) (map[string]string, error){
 		"POST /command": controlCommand,
 		"POST /click":   controlClick,

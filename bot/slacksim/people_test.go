@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -130,6 +131,41 @@ func TestFiles(t *testing.T) {
 		Content: content, FileSize: len(content), Filename: "x.csv", Channel: "C2",
 	}); code(err) == "ok" {
 		t.Error("a file was shared in an archived channel")
+	}
+}
+
+// TestFiles_InABlock: a message may show a file that has been shared in a channel, and who is there sees it.
+func TestFiles_InABlock(t *testing.T) {
+	b := onNetwork(t, slacksim.Config{Burst: -1})
+	show := func(id string) error {
+		image := slack.NewImageBlockSlackFile(&slack.SlackFileObject{ID: id}, "how old the keys are", "", nil)
+		_, _, err := b.api.PostMessageContext(t.Context(), "C1", slack.MsgOptionBlocks(image), slack.MsgOptionText("keys", false))
+		return err
+	}
+	upload := func(channel string) string {
+		f, err := b.api.UploadFileContext(t.Context(), slack.UploadFileParameters{Content: "\x89PNG", FileSize: 4, Filename: "keys.png", Channel: channel})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return f.ID
+	}
+	if err := show("F0"); code(err) != "invalid_blocks" {
+		t.Errorf("a file that is not there: %s", code(err))
+	}
+	if err := show(upload("")); code(err) != "invalid_blocks" {
+		t.Errorf("a file that was shared nowhere: %s", code(err))
+	}
+	id := upload("C1")
+	if err := show(id); err != nil {
+		t.Errorf("a file of the channel: %v", err)
+	}
+	for member, want := range map[string]int{"U1": http.StatusOK, "U99": http.StatusNotFound} {
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1/slack/files/"+id+"?as="+member, http.NoBody)
+		b.sim.Control().ServeHTTP(w, r)
+		if w.Code != want || want == http.StatusOK && w.Header().Get("Content-Type") != "image/png" {
+			t.Errorf("%s gets %d, %s", member, w.Code, w.Header().Get("Content-Type"))
+		}
 	}
 }
 

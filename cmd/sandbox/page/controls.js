@@ -184,10 +184,13 @@ function textInput(element, block, ctx) {
   return node;
 }
 
-/** An image of the page's own or inline; any other is named, not fetched. */
+/** Where a file is, for who looks at the page. */
+export const fileURL = (id) => `/slack/files/${encodeURIComponent(id)}?as=${encodeURIComponent(directory.me)}`;
+
+/** An image of the page's own, inline or uploaded; any other is named, not fetched. */
 export function image(element) {
-  const own = /^(data:image\/|\/(?!\/))/.test(element.image_url ?? "");
-  if (own) return h("img", { class: "picture", src: element.image_url, alt: element.alt_text ?? "" });
+  const src = element.slack_file?.id ? fileURL(element.slack_file.id) : element.image_url ?? "";
+  if (/^(data:image\/|\/(?!\/))/.test(src)) return h("img", { class: "picture", src, alt: element.alt_text ?? "" });
   return h("span", { class: "picture stand-in", role: "img", "aria-label": element.alt_text }, icon("image"), h("span", null, element.alt_text));
 }
 

@@ -2,6 +2,7 @@
 // message for screen readers.
 
 import { blockItems, renderBlock } from "./blocks.js";
+import { fileURL } from "./controls.js";
 import { h, icon } from "./dom.js";
 import { directory, flat, mrkdwn, nameOf } from "./mrkdwn.js";
 import { avatar } from "./people.js";
@@ -29,7 +30,9 @@ function body(message, ctx) {
 }
 
 function fileCard(file) {
-  return h("div", { class: "file" }, icon("file"), h("span", null, h("b", null, file.title || file.name), h("small", null, `${file.name}, ${file.size} bytes`)));
+  const url = fileURL(file.id);
+  if (/\.png$/.test(file.name)) return h("figure", { class: "block-image" }, h("img", { class: "picture", src: url, alt: file.title || file.name }));
+  return h("a", { class: "file", href: url, download: file.name }, icon("file"), h("span", null, h("b", null, file.title || file.name), h("small", null, `${file.name}, ${file.size} bytes`)));
 }
 
 function said(message, ctx) {

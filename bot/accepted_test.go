@@ -123,7 +123,7 @@ func TestDigest_ListsWhatIsAccepted(t *testing.T) {
 	soon.Exempt.Until = monday.Add(6 * day)
 	snoozed.Snooze = aSnooze()
 	s := rotation.Survey{At: monday, Accounts: survey().Accounts[:1], Findings: []rotation.Finding{long, soon, part, twin, snoozed}}
-	m := digestMessage(testView(), s, nil, "2026-W47")
+	m := digestMessage(testView(), s, nil, inWeek("2026-W47"))
 	goldenMessage(t, "digest/accepted", m)
 	before, list, found := strings.Cut(m.Text, "Exempt for now:")
 	if !found || strings.Index(list, "Ends soon. soon") > strings.Index(list, "long") || !strings.Contains(list, "accepted by <@"+string(alice)+"> and <@"+string(bob)+">") ||

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -26,10 +27,13 @@ type Config struct {
 	Groups    map[rotation.GroupID]string // channel ids of the user groups that own IAM users; may be nil
 	// Scan and Digest give the next time after t at which the scan and the digest are due.
 	Scan, Digest func(t time.Time) time.Time
-	Location     *time.Location    // of the ISO week of a digest; nil: UTC
-	Dialer       *websocket.Dialer // opens the sockets; nil: one that goes through the environment's proxy
-	Now          func() time.Time  // nil: time.Now
-	Logger       *slog.Logger      // nil: discard
+	// Listing writes everything a survey has found as a file; nil: there is none.
+	Listing  func(w io.Writer, s rotation.Survey) error
+	Sinks    []Sink            // where the digest goes beside Slack
+	Location *time.Location    // of the ISO week of a digest; nil: UTC
+	Dialer   *websocket.Dialer // opens the sockets; nil: one that goes through the environment's proxy
+	Now      func() time.Time  // nil: time.Now
+	Logger   *slog.Logger      // nil: discard
 }
 
 // Bot answers people and shows them what is stored.

@@ -10,16 +10,17 @@ import (
 
 	"github.com/slack-go/slack"
 
+	"github.com/keyturner/keyturner/bot/report"
 	"github.com/keyturner/keyturner/rotation"
 )
 
 // digestMessage tells on-call what a survey found, the gravest first, and who owes the next click. Whatever is found, it stays within
 // Slack's limits: what does not fit is counted. An account that could not be read is named before everything else.
-func digestMessage(v view, s rotation.Survey, running []rotation.Rotation, week string) message {
+func digestMessage(v view, s rotation.Survey, running []rotation.Rotation, weeks []report.Week) message {
 	due, exempt := setApart(byKey(s.Findings), s.At)
 	var head, tail draft
-	head.header("Access keys, week " + week)
-	head.say(headline(s, due))
+	head.header("Access keys, week " + weeks[len(weeks)-1].Name)
+	head.say(sentences(headline(s, due), changed(weeks)))
 	head.say(unreadLines(s))
 	head.say(unseenLines(s))
 	tail.say(runningLines(v, running))
@@ -28,10 +29,13 @@ func digestMessage(v view, s rotation.Survey, running []rotation.Rotation, week 
 	if len(s.Accounts) > 0 {
 		tail.note("The accounts were read on " + when(s.At) + ".")
 	}
-	head.add(dueRows(v, due, maxBlocks-len(head.blocks)-len(tail.blocks), maxAllBlocks-weight(head)-weight(tail)))
+	head.add(dueRows(v, due, maxBlocks-1-len(head.blocks)-len(tail.blocks), maxAllBlocks-forPicture-weight(head)-weight(tail)))
 	head.add(tail)
 	return head.message()
 }
+
+// forPicture is what the picture may take of Slack's bound, with what it says to who does not see it.
+const forPicture = 2500
 
 // keyFindings is one key, or the root user, with all that was found about it.
 type keyFindings struct {
@@ -197,6 +201,9 @@ func acceptedUntil(x rotation.Exemption) string {
 	return "exempt until " + when(x.Until) + by + ". " + reasonGiven(clip(x.Reason, 100))
 }
 
+// worst is how many keys have a section of their own: who wants to see more opens the file.
+const worst = 10
+
 // dueRows has a section for each key as far as blocks and characters allow, and counts the others.
 func dueRows(v view, due []keyFindings, blocks, characters int) draft {
 	var d draft
@@ -213,7 +220,7 @@ func dueRows(v view, due []keyFindings, blocks, characters int) draft {
 		}
 		words := dueWords(v, k)
 		row.show(words, words, right)
-		if characters -= weight(row); characters < 0 || blocks == 1 && i < len(due)-1 {
+		if characters -= weight(row); characters < 0 || i == worst || blocks == 1 && i < len(due)-1 {
 			d.say(theRest(due[i:]))
 			return d
 		}
@@ -346,5 +353,5 @@ func theRest(rest []keyFindings) string {
 			parts = append(parts, n.words+": "+strconv.Itoa(found))
 		}
 	}
-	return "*And " + count(len(rest), "other key") + ":* " + strings.Join(parts, ", ") + ". They move up here as those above are done."
+	return "*And " + count(len(rest), "other key") + ":* " + strings.Join(parts, ", ") + ". They move up here as those above are done, and the file in the thread has all of them."
 }

@@ -198,7 +198,7 @@ func rendered(r rotation.Rotation, v view) []message {
 	ms := []message{
 		ownerCard(v, r), startedMessage(v, r), statusMessage(v, []rotation.Progress{{Rotation: &r}}),
 		plain(refusalText(v, &rotation.Refusal{Code: rotation.NotNow, User: r.User, Rotation: &r})),
-		digestMessage(v, found, []rotation.Rotation{r}, "2026-W47"),
+		digestMessage(v, found, []rotation.Rotation{r}, inWeek("2026-W47")),
 		warningMessage(v, rotation.Notice{Key: oldKey, Days: 90, Owner: owner, Created: monday}, r.User),
 		secretMessage(v, r, newKey, rotation.NewSecret("x")),
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"slices"
@@ -42,6 +43,8 @@ type world struct {
 	alice  *slacksim.Person
 
 	delivery rotation.Delivery
+	sinks    []Sink
+	digests  bool // a digest is due each day
 }
 
 // inWorld runs a test in a bubble with a workspace in which nothing runs yet.
@@ -72,6 +75,7 @@ type account struct {
 	mu      sync.Mutex
 	keys    []rotation.Key
 	created int
+	reports bool // there is a credential report
 }
 
 var noCall = &rotation.CallError{Op: "look in the trail", Class: rotation.ClassUnknown, Err: errors.New("not here")}
@@ -105,8 +109,15 @@ func (a *account) LastUse(_ context.Context, id rotation.KeyID) (rotation.LastUs
 
 func (a *account) UserOf(context.Context, rotation.KeyID) (string, error) { return wUser.Name, nil }
 
-func (a *account) Report(context.Context, func(rotation.ReportRow) error) (time.Time, error) {
-	return time.Time{}, noCall
+func (a *account) Report(_ context.Context, each func(rotation.ReportRow) error) (time.Time, error) {
+	if !a.reports {
+		return time.Time{}, noCall
+	}
+	row := rotation.ReportRow{User: wUser.Name}
+	for _, k := range a.keys {
+		row.Keys = append(row.Keys, rotation.ReportKey{Active: k.Status == rotation.Active, Rotated: k.Created, LastUse: k.LastUse})
+	}
+	return time.Now(), each(row)
 }
 
 func (a *account) Details(_ context.Context, each func(rotation.User) error) error {
@@ -178,18 +189,24 @@ func (w *world) boot(hooks ...func(*process)) *process {
 	dialer.NetDialContext = p.dial
 	api := slack.New(w.sim.BotToken(), slack.OptionAPIURL("http://slack.test/api/"), slack.OptionAppLevelToken(w.sim.AppToken()), slack.OptionHTTPClient(client))
 	people := &People{Slack: api, Approvers: []rotation.MemberID{wApprover, "UBOB"}}
-	outbox := NewOutbox(OutboxConfig{Slack: api, People: people})
+	policy := rotation.Policy{WarnAge: 75 * 24 * time.Hour, MaxAge: 90 * 24 * time.Hour, UnusedAge: 45 * 24 * time.Hour}
+	outbox := NewOutbox(OutboxConfig{Slack: api, People: people, Policy: policy})
 	var err error
 	p.engine, err = rotation.New(rotation.Config{
 		Store: p, Hand: outbox, Shared: w.shared, Accounts: []rotation.Account{{ID: wUser.Account, IAM: p.iam(), Delivery: w.delivery}},
-		Owners: rotation.Owners{Tag: "owner"}, Approvers: people.Approvers, Logger: p.wrote.logger(),
+		Owners: rotation.Owners{Tag: "owner"}, Approvers: people.Approvers, Policy: policy, Logger: p.wrote.logger(),
 		Terms: rotation.Terms{Quiet: time.Hour, Grace: 24 * time.Hour, Expires: 72 * time.Hour, Visible: time.Hour},
 	})
 	if err == nil {
 		later := func(t time.Time) time.Time { return t.Add(1000 * time.Hour) }
+		due := later
+		if w.digests {
+			due = func(t time.Time) time.Time { return t.Truncate(24 * time.Hour).Add(24 * time.Hour) }
+		}
 		p.bot, err = New(Config{
 			Slack: api, Engine: p.engine, Outbox: outbox, People: people, Approvals: wApprovals, OnCall: wOnCall,
-			Scan: later, Digest: later, Dialer: dialer, Logger: p.wrote.logger(),
+			Scan: later, Digest: due, Dialer: dialer, Logger: p.wrote.logger(), Sinks: w.sinks,
+			Listing: func(to io.Writer, s rotation.Survey) error { _, err := fmt.Fprintf(to, "findings,%d\n", len(s.Findings)); return err },
 		})
 	}
 	if err != nil {

@@ -349,13 +349,13 @@ func TestDigestMessage(t *testing.T) {
 	unread := rotation.Survey{At: monday, Accounts: full.Accounts[2:3]}
 	gap := rotation.Survey{At: monday, Accounts: full.Accounts[:3]}
 	messages := map[string]message{
-		"overruled": digestMessage(testView(), overruled, nil, "2026-W47"),
-		"full":      digestMessage(testView(), full, running, "2026-W47"),
-		"clean":     digestMessage(testView(), clean, nil, "2026-W47"),
-		"unread":    digestMessage(testView(), unread, nil, "2026-W47"),
-		"gap":       digestMessage(testView(), gap, nil, "2026-W47"),
-		"none":      digestMessage(testView(), rotation.Survey{At: monday}, nil, "2026-W47"),
-		"many":      digestMessage(testView(), manyFindings(5000), nil, "2026-W47"),
+		"overruled": digestMessage(testView(), overruled, nil, inWeek("2026-W47")),
+		"full":      digestMessage(testView(), full, running, inWeek("2026-W47")),
+		"clean":     digestMessage(testView(), clean, nil, inWeek("2026-W47")),
+		"unread":    digestMessage(testView(), unread, nil, inWeek("2026-W47")),
+		"gap":       digestMessage(testView(), gap, nil, inWeek("2026-W47")),
+		"none":      digestMessage(testView(), rotation.Survey{At: monday}, nil, inWeek("2026-W47")),
+		"many":      digestMessage(testView(), manyFindings(5000), nil, inWeek("2026-W47")),
 	}
 	var texts strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(messages)) {
@@ -395,7 +395,7 @@ func TestDigestFits(t *testing.T) {
 				word.Asks[0].Overruled = rotation.Decision{By: bob, At: monday, Reason: strings.Repeat("<", 500)}
 				s.Overruled = append(s.Overruled, word)
 			}
-			m := digestMessage(testView(), s, running, "2026-W47")
+			m := digestMessage(testView(), s, running, inWeek("2026-W47"))
 			checkMessage(t, m)
 			shown, counted := strings.Count(string(encode(t, m.Blocks)), `"action_id": "start"`), 0
 			if _, rest, ok := strings.Cut(string(encode(t, m.Blocks)), "*And "); ok {
@@ -419,7 +419,7 @@ func startIn(a *slack.Accessory) string {
 }
 
 func TestDigestButtons(t *testing.T) {
-	m := digestMessage(testView(), survey(), nil, "2026-W47")
+	m := digestMessage(testView(), survey(), nil, inWeek("2026-W47"))
 	var got []string
 	for _, b := range m.Blocks {
 		if s, ok := b.(*slack.SectionBlock); ok && s.Accessory != nil {

@@ -88,7 +88,7 @@ func TestDigest_RetiresFirst(t *testing.T) {
 		f := aFinding(rotation.Unneeded, ci, oldKey, 60)
 		f.Instead = rotation.Instead{Alternative: rotation.RolesAnywhere, By: rotation.ByTag, Word: "backup"}
 		change(&f)
-		m := digestMessage(testView(), rotation.Survey{At: monday, Accounts: survey().Accounts[:1], Findings: append([]rotation.Finding{f}, more...)}, nil, "2026-W47")
+		m := digestMessage(testView(), rotation.Survey{At: monday, Accounts: survey().Accounts[:1], Findings: append([]rotation.Finding{f}, more...)}, nil, inWeek("2026-W47"))
 		checkMessage(t, m)
 		for _, b := range m.Blocks {
 			if s, ok := b.(*slack.SectionBlock); ok && strings.Contains(s.Text.Text, oldKey.Short()) && strings.Contains(s.Text.Text, "ci-deploy") {

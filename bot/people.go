@@ -1,6 +1,7 @@
 package bot
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -42,6 +43,7 @@ type sighting struct {
 	address   string         // as Slack tells it
 	confirmed bool           // the address is theirs
 	zone      *time.Location // nil: Slack does not tell it
+	name      string         // as it is shown
 }
 
 // standingFor is how long it is believed that a member is an active full member of our team.
@@ -122,7 +124,7 @@ func (p *People) look(ctx context.Context, id rotation.MemberID) (sighting, erro
 		return sighting{}, classify("look up a member", err)
 	}
 	reason := notStanding(user, team)
-	seen = sighting{p.clock(), reason == "", reason, user.Profile.Email, user.IsEmailConfirmed, zoneNamed(user.TZ)}
+	seen = sighting{p.clock(), reason == "", reason, user.Profile.Email, user.IsEmailConfirmed, zoneNamed(user.TZ), cmp.Or(user.Profile.DisplayName, user.RealName, user.Name)}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.seen == nil {
@@ -130,6 +132,15 @@ func (p *People) look(ctx context.Context, id rotation.MemberID) (sighting, erro
 	}
 	p.seen[id] = seen
 	return seen, nil
+}
+
+// Name is what a member is called, or the id of whoever cannot be looked up.
+func (p *People) Name(ctx context.Context, id rotation.MemberID) string {
+	seen, err := p.look(ctx, id)
+	if err != nil || seen.name == "" {
+		return string(id)
+	}
+	return seen.name
 }
 
 // notStanding tells why somebody is no active full member of a team; empty: they are.

@@ -38,6 +38,9 @@ func (b *Bot) keepSchedules(ctx context.Context) error {
 				quietUntil = now.Add(d.pause(err))
 			}
 		}
+		if d.posted != "" {
+			d.spread(ctx)
+		}
 		timer := time.NewTimer(pulse)
 		select {
 		case <-ctx.Done():
@@ -64,6 +67,8 @@ type digests struct {
 	*Bot
 	last   rotation.Survey // the latest scan
 	posted string          // the week whose digest is known to be posted
+	copies copies
+	sent   sentDigest
 }
 
 // overruledFor is how long a digest tells of evidence that was overruled: longer than from one digest to the next, so that none is left out.
@@ -97,8 +102,7 @@ func (d *digests) pause(err error) time.Duration {
 // every process that shares the store.
 func (d *digests) postIfDue(ctx context.Context) error {
 	due := lastDue(d.cfg.Digest, d.now())
-	year, number := due.In(d.cfg.Location).ISOWeek()
-	week := fmt.Sprintf("%d-W%02d", year, number)
+	week := isoWeek(due, d.cfg.Location)
 	if due.IsZero() || d.posted == week {
 		return nil
 	}
@@ -147,7 +151,14 @@ func (d *digests) post(ctx context.Context, week string, claim rotation.Claim, m
 	if d.last.Overruled, err = d.cfg.Engine.Overruled(ctx, d.now().Add(-overruledFor)); err != nil {
 		return fmt.Errorf("list what was overruled for the digest: %w", err)
 	}
-	m := digestMessage(d.cfg.Outbox.today(), d.last, running, week)
+	if err := d.noteWeek(ctx, weekOf(week, d.last)); err != nil {
+		return err
+	}
+	weeks, err := d.trend(ctx)
+	if err != nil {
+		return err
+	}
+	m := digestMessage(d.cfg.Outbox.today(), d.last, running, weeks)
 	mark = rotation.Post{Nonce: rand.Text(), At: d.now(), Tries: mark.Tries + 1}
 	claim.Note = sending(mark)
 	if claim, err = d.cfg.Engine.Claim(ctx, claim); err != nil {
@@ -156,6 +167,7 @@ func (d *digests) post(ctx context.Context, week string, claim rotation.Claim, m
 	post, err := d.cfg.Outbox.post(ctx, d.cfg.OnCall, m, mark.Nonce)
 	switch {
 	case err == nil:
+		d.sent = sentDigest{post, m}
 		return d.remember(ctx, claim, "sent "+post.TS)
 	case rotation.ClassOf(err) == rotation.ClassUnknown:
 		return errors.Join(&unsettled{settleTime}, err)

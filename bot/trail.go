@@ -233,14 +233,18 @@ func engineLine(r rotation.Rotation, on rotation.On, e rotation.Entry) string {
 // look finds what an earlier attempt has sent, if that can be told.
 func (b *Bot) look(ctx context.Context, w wanted, mark rotation.Post) (rotation.Post, error) {
 	if w.message.Thread != "" {
-		return b.cfg.Outbox.findReply(ctx, w.channel, w.message.Thread, mark)
+		found, err := b.cfg.Outbox.findReply(ctx, w.channel, w.message.Thread, func(m slack.Message) bool {
+			return m.Metadata.EventType == nonceEvent && m.Metadata.EventPayload[nonceField] == mark.Nonce
+		})
+		return rotation.Post{Channel: w.channel, TS: found.Timestamp}, err
 	}
 	found, _, err := b.cfg.Outbox.find(ctx, w.channel, mark)
 	return found, err
 }
 
-// findReply looks for a line in a thread, as find does in a channel.
-func (o *Outbox) findReply(ctx context.Context, channel, thread string, mark rotation.Post) (rotation.Post, error) {
+// findReply looks for a reply in a thread, as find does in a channel. Without one, or where nobody may look, it is a message without a
+// timestamp.
+func (o *Outbox) findReply(ctx context.Context, channel, thread string, is func(slack.Message) bool) (slack.Message, error) {
 	q := slack.GetConversationRepliesParameters{ChannelID: channel, Timestamp: thread, Limit: 200, IncludeAllMetadata: true}
 	for range maxPages {
 		var replies []slack.Message
@@ -251,18 +255,16 @@ func (o *Outbox) findReply(ctx context.Context, channel, thread string, mark rot
 		})
 		if err != nil {
 			if class := rotation.ClassOf(err); class == rotation.ClassDenied || class == rotation.ClassGone {
-				return rotation.Post{}, nil
+				return slack.Message{}, nil
 			}
-			return rotation.Post{}, err
+			return slack.Message{}, err
 		}
-		for _, m := range replies {
-			if m.Metadata.EventType == nonceEvent && m.Metadata.EventPayload[nonceField] == mark.Nonce {
-				return rotation.Post{Channel: channel, TS: m.Timestamp}, nil
-			}
+		if i := slices.IndexFunc(replies, is); i >= 0 {
+			return replies[i], nil
 		}
 		if !more {
 			break
 		}
 	}
-	return rotation.Post{}, nil
+	return slack.Message{}, nil
 }

@@ -12,7 +12,7 @@ func TestDigest_NamesWhatIsNotSeen(t *testing.T) {
 		{ID: "111122223333", Name: "Production", Users: 3, Unseen: []rotation.Unseen{rotation.LastUseUnseen, rotation.RootUnseen}},
 		{ID: "222233334444", Users: 3},
 	}}
-	m := digestMessage(testView(), s, nil, "2026-W47")
+	m := digestMessage(testView(), s, nil, inWeek("2026-W47"))
 	checkMessage(t, m)
 	for _, want := range []string{"Production (111122223333)", "iam:GetAccessKeyLastUsed", "none is found to be unused", "a key of the root user"} {
 		if !strings.Contains(m.Text, want) {

@@ -226,7 +226,7 @@ func TestManifest(t *testing.T) {
 	if err := yaml.Unmarshal(text, &manifest); err != nil {
 		t.Fatal(err)
 	}
-	wantScopes := map[string][]string{"bot": {"channels:history", "channels:read", "chat:write", "commands", "groups:history", "groups:read", "im:write", "usergroups:read", "users:read", "users:read.email"}}
+	wantScopes := map[string][]string{"bot": {"channels:history", "channels:read", "chat:write", "commands", "files:write", "groups:history", "groups:read", "im:write", "usergroups:read", "users:read", "users:read.email"}}
 	if diff := cmp.Diff(wantScopes, manifest.OAuth.Scopes); diff != "" {
 		t.Errorf("scopes (-want +manifest):\n%s", diff)
 	}

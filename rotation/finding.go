@@ -26,6 +26,8 @@ const (
 type Finding struct {
 	Breach  Breach
 	User    UserRef
+	UserID  string    // that AWS has given the user
+	Path    string    // of the user
 	Key     Key       // zero for RootKey
 	Policy  Policy    // what counted for the user, without rules; zero for RootKey
 	Owner   MemberID  // empty: nobody is answerable, or it is not known who
@@ -45,6 +47,24 @@ type Exemption struct {
 
 // Holds tells whether the exemption is in force.
 func (x Exemption) Holds(now time.Time) bool { return x.Reason != "" && now.Before(x.Until) }
+
+// Bands are the bounds between the ages by which active keys are counted, in whole days: two before the warning age, that and the maximum
+// age, and two beyond.
+func (p Policy) Bands() []int {
+	warn, most := wholeDays(p.WarnAge), wholeDays(p.MaxAge)
+	return []int{warn / 3, 2 * warn / 3, warn, most, 2 * most, 4 * most}
+}
+
+// band tells between which of the bounds an age lies.
+func (p Policy) band(age time.Duration) int {
+	days, n := wholeDays(age), 0
+	for _, bound := range p.Bands() {
+		if days >= bound {
+			n++
+		}
+	}
+	return n
+}
 
 // Findings names every breach of one user's keys, by p and not by its rules. A last use that is not known is no finding: unknown is not unused.
 func (p Policy) Findings(u UserRef, keys []Key, now time.Time) []Finding {
@@ -111,7 +131,22 @@ type AccountState struct {
 	Users      int
 	ReportMade time.Time // when AWS made the credential report; zero: there was none to read
 	Unseen     []Unseen  // what the role there may not look at
+	Ages       []int     // active keys by age: below the first of Policy.Bands, then from each bound on; nil: they are not known
 	Err        error
+}
+
+// Ages adds up the accounts' active keys by age. Those of accounts of which they are not known are missing.
+func (s Survey) Ages() []int {
+	var sum []int
+	for _, a := range s.Accounts {
+		for i, n := range a.Ages {
+			if i == len(sum) {
+				sum = append(sum, 0)
+			}
+			sum[i] += n
+		}
+	}
+	return sum
 }
 
 // Unread lists the accounts that could not be read in full.

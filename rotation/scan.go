@@ -154,7 +154,13 @@ func (a *sweep) readReport(ctx context.Context) error {
 	a.suspects = map[string]ReportRow{}
 	var root *ReportRow
 	strict := a.Policy.strictest(a.account.ID)
+	ages := make([]int, len(a.Policy.Bands())+1)
 	made, err := a.account.IAM.Report(ctx, func(row ReportRow) error {
+		for _, k := range row.Keys {
+			if k.Active && !k.Rotated.IsZero() {
+				ages[a.Policy.band(a.Now().Sub(k.Rotated))]++
+			}
+		}
 		switch {
 		case row.Root:
 			root = &row
@@ -172,7 +178,7 @@ func (a *sweep) readReport(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a.state.ReportMade = made
+	a.state.ReportMade, a.state.Ages = made, ages
 	if root == nil {
 		return nil
 	}

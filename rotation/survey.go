@@ -55,6 +55,7 @@ func (e *Engine) surveyUser(ctx context.Context, seen Sight) ([]Finding, error) 
 		}
 	}
 	for i := range found {
+		found[i].UserID, found[i].Path = u.ID, u.Path
 		found[i].Owner, found[i].Doubt = owns.Owner(), owns.Doubt
 		e.accept(&found[i], p)
 		if r, ok := p.Running(); ok {

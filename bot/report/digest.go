@@ -9,7 +9,8 @@ import (
 type Digest struct {
 	Week     string // of the ISO calendar, as in 2026-W48
 	Headline string // the whole in one sentence
-	Rows     []Row  // the gravest first
+	Rows     []Row  // the gravest first, MaxRows of them at most
+	More     int    // rows that are not among them
 	Notes    []Note // what else on-call should know, the gravest first
 	Picture  []byte // PNG; nil: there is none
 	Alt      string // says what the picture shows
@@ -33,22 +34,22 @@ type Note struct {
 // title is what the digest is called.
 func (d Digest) title() string { return "Access keys, week " + d.Week }
 
-// maxRows bounds the rows that a mail or a card shows; the file has all of them.
-const (
-	maxMailRows = 50
-	maxCardRows = 10
-)
+// MaxRows bounds the rows of a digest; the file has all of them.
+const MaxRows = 50
+
+const maxCardRows = 10
 
 // first is the rows that are shown, and what is said of the others.
 func (d Digest) first(n int) (rows []Row, rest string) {
-	if len(d.Rows) <= n {
-		return d.Rows, ""
+	rows = d.Rows[:min(n, len(d.Rows))]
+	more := d.More + len(d.Rows) - len(rows)
+	switch {
+	case more == 0:
+		return rows, ""
+	case d.CSV != nil:
+		return rows, fmt.Sprintf("And %d more, which are in the file.", more)
 	}
-	rest = fmt.Sprintf("And %d more.", len(d.Rows)-n)
-	if d.CSV != nil {
-		rest = fmt.Sprintf("And %d more, which are in the file.", len(d.Rows)-n)
-	}
-	return d.Rows[:n], rest
+	return rows, fmt.Sprintf("And %d more.", more)
 }
 
 // name is what a row is about.

@@ -26,6 +26,9 @@ type Mail struct {
 	TLS      *tls.Config // nil: the system's roots
 }
 
+// Name is mail.
+func (m Mail) Name() string { return "mail" }
+
 // String names the sink without its password.
 func (m Mail) String() string { return fmt.Sprintf("mail through %s:%d", m.Host, m.Port) }
 
@@ -104,7 +107,7 @@ func (m Mail) options() []mail.Option {
 const implicitTLS = 465
 
 func (m Mail) message(d Digest) (*mail.Msg, error) {
-	rows, rest := d.first(maxMailRows)
+	rows, rest := d.first(MaxRows)
 	l := letter{
 		Title: d.title(), Headline: d.Headline, Rows: rows, Rest: rest, Notes: d.Notes, HasPicture: d.Picture != nil, Alt: d.Alt,
 	}

@@ -7,23 +7,9 @@ import (
 	"math"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/go-analyze/charts"
 )
-
-// Ages counts active keys by their age in whole days: those younger than the first bound of Bands, then those from each bound on. It has
-// one number more than there are bounds.
-type Ages []int
-
-// Bands are the bounds between the ages that the picture shows, in days, for a policy that warns at warn and has keys live for most: two
-// before the warning, the two themselves, and two beyond.
-func Bands(warn, most time.Duration) []int {
-	w, m := days(warn), days(most)
-	return []int{w / 3, 2 * w / 3, w, m, 2 * m, 4 * m}
-}
-
-func days(d time.Duration) int { return int(d / (24 * time.Hour)) }
 
 // Week is what one digest told.
 type Week struct {
@@ -53,9 +39,10 @@ var look = charts.GetTheme(charts.ThemeLight).WithBackgroundColor(paper).WithTex
 	WithXAxisColor(ink).WithYAxisColor(faint).WithAxisSplitLineColor(faint)
 
 // Picture draws how old the keys are and how the weeks went, as a PNG of 1200 by 440 pixels on a background of its own, so that it can be
-// read on a light screen and on a dark one. The bounds are those of Bands; the weeks come the oldest first, the last Trend of them are drawn.
+// read on a light screen and on a dark one. The bounds are those of rotation.Policy.Bands, and ages has one number
+// more: the keys younger than the first bound, then those from each bound on. The weeks come the oldest first, the last Trend of them are drawn.
 // A week that is missing or was not read in full leaves a gap.
-func Picture(ages Ages, bounds []int, weeks []Week) ([]byte, error) {
+func Picture(ages []int, bounds []int, weeks []Week) ([]byte, error) {
 	p := charts.NewPainter(charts.PainterOptions{OutputFormat: charts.ChartOutputPNG, Width: width, Height: height})
 	p.FilledRect(0, 0, width, height, paper, paper, 0)
 	left := p.Child(charts.PainterBoxOption(charts.Box{Right: width/2 - 10, Bottom: height, IsSet: true}))
@@ -74,7 +61,7 @@ func Picture(ages Ages, bounds []int, weeks []Week) ([]byte, error) {
 }
 
 // distribution stacks three series of which each band has one, so that its bars have the colour of what they mean.
-func distribution(ages Ages, bounds []int) charts.BarChartOption {
+func distribution(ages []int, bounds []int) charts.BarChartOption {
 	kinds := make([][]float64, 3)
 	for k := range kinds {
 		kinds[k] = make([]float64, len(ages))
@@ -108,7 +95,7 @@ func whole(n float64) string { return strconv.Itoa(int(math.Round(n))) }
 
 // kindOf tells what a band means: 0 in time, 1 soon too old, 2 too old.
 func kindOf(band int) int {
-	const warns, ends = 3, 4 // as Bands has the bounds
+	const warns, ends = 3, 4 // the third bound is the warning age, the fourth the maximum
 	switch {
 	case band < warns:
 		return 0
@@ -188,7 +175,7 @@ func roundUp(n int) int {
 	return max(4, (n+step-1)/step*step)
 }
 
-func most(ages Ages) int {
+func most(ages []int) int {
 	top := 0
 	for _, n := range ages {
 		top = max(top, n)
@@ -197,7 +184,7 @@ func most(ages Ages) int {
 }
 
 // Alt says what Picture shows to who cannot see it.
-func Alt(ages Ages, bounds []int, weeks []Week) string {
+func Alt(ages []int, bounds []int, weeks []Week) string {
 	var bands, told []string
 	for i, name := range bandNames(bounds) {
 		bands = append(bands, name+": "+strconv.Itoa(ages[i]))

@@ -7,14 +7,11 @@ import (
 	"image/color"
 	"image/png"
 	"testing"
-	"time"
 
 	"github.com/go-analyze/charts"
 )
 
-const day = 24 * time.Hour
-
-var bounds = Bands(75*day, 90*day)
+var bounds = []int{25, 50, 75, 90, 180, 360}
 
 func someWeeks() []Week {
 	var weeks []Week
@@ -25,7 +22,7 @@ func someWeeks() []Week {
 }
 
 // draw makes the picture and reads it again.
-func draw(t *testing.T, ages Ages, weeks []Week) image.Image {
+func draw(t *testing.T, ages []int, weeks []Week) image.Image {
 	t.Helper()
 	data, err := Picture(ages, bounds, weeks)
 	if err != nil {
@@ -54,7 +51,7 @@ func area(picture image.Image, c charts.Color, from, to int) int {
 func TestPicture_BarsHaveTheColourOfWhatTheyMean(t *testing.T) {
 	t.Parallel()
 	for i, c := range []charts.Color{fine, fine, fine, soon, tooOld, tooOld, tooOld} {
-		ages := make(Ages, len(bounds)+1)
+		ages := make([]int, len(bounds)+1)
 		ages[i] = 3
 		picture := draw(t, ages, nil)
 		if picture.Bounds() != image.Rect(0, 0, width, height) {
@@ -74,7 +71,7 @@ func TestPicture_BarsHaveTheColourOfWhatTheyMean(t *testing.T) {
 // TestPicture_AWeekThatIsNotKnownLeavesAGap: it is not drawn as zero, and no line goes over it.
 func TestPicture_AWeekThatIsNotKnownLeavesAGap(t *testing.T) {
 	t.Parallel()
-	picture := draw(t, Ages{1, 0, 0, 0, 0, 0, 0}, someWeeks())
+	picture := draw(t, []int{1, 0, 0, 0, 0, 0, 0}, someWeeks())
 	const from, to = 868, 936 // between the points of W40 and W42
 	if n := area(picture, due, from, to) + area(picture, tooOld, from, to); n != 0 {
 		t.Errorf("%d pixels are drawn where W41 is", n)
@@ -87,25 +84,25 @@ func TestPicture_AWeekThatIsNotKnownLeavesAGap(t *testing.T) {
 func TestPicture_OfNothing(t *testing.T) {
 	t.Parallel()
 	for _, weeks := range [][]Week{nil, {{Name: "2026-W48"}}, {{Name: "2026-W48", Whole: true}}} {
-		draw(t, make(Ages, len(bounds)+1), weeks)
+		draw(t, make([]int, len(bounds)+1), weeks)
 	}
 }
 
 func TestAlt_SaysWhatThePictureShows(t *testing.T) {
 	t.Parallel()
-	got := Alt(Ages{812, 640, 410, 96, 71, 40, 23}, bounds, someWeeks()[6:9])
+	got := Alt([]int{812, 640, 410, 96, 71, 40, 23}, bounds, someWeeks()[6:9])
 	want := "Active keys by age in days: 0–24: 812; 25–49: 640; 50–74: 410; 75–89: 96; 90–179: 71; 180–359: 40; 360+: 23. " +
 		"Keys that needed attention, by week: W41: not known; W42: 190, 95 of them too old; W43: 170, 85 of them too old."
 	if got != want {
 		t.Errorf("it says\n%s\nwant\n%s", got, want)
 	}
-	if full := Alt(Ages{812, 640, 410, 96, 71, 40, 23}, bounds, someWeeks()); len([]rune(full)) > 2000 {
+	if full := Alt([]int{812, 640, 410, 96, 71, 40, 23}, bounds, someWeeks()); len([]rune(full)) > 2000 {
 		t.Errorf("%d characters are more than Slack takes", len([]rune(full)))
 	}
 }
 
 func BenchmarkPicture(b *testing.B) {
-	ages, weeks := Ages{812, 640, 410, 96, 71, 40, 23}, someWeeks()
+	ages, weeks := []int{812, 640, 410, 96, 71, 40, 23}, someWeeks()
 	for b.Loop() {
 		if _, err := Picture(ages, bounds, weeks); err != nil {
 			b.Fatal(err)

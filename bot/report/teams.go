@@ -32,6 +32,9 @@ func NewTeams(webhook string) (*Teams, error) {
 
 const teamsTime = 30 * time.Second
 
+// Name is teams.
+func (t *Teams) Name() string { return "teams" }
+
 // String names the sink without its URL.
 func (t *Teams) String() string { return "Microsoft Teams" }
 

@@ -68,7 +68,8 @@ func TestTeams_CardIsBounded(t *testing.T) {
 	t.Parallel()
 	sink, got := teams(t, http.StatusAccepted)
 	d := sample
-	for range 10_000 {
+	d.More = 9950
+	for range 48 {
 		d.Rows = append(d.Rows, Row{User: strings.Repeat("u", 64), Key: "…R2T7", Found: strings.Repeat("f", 500), Next: strings.Repeat("n", 500)})
 	}
 	d.Notes = nil
@@ -82,7 +83,7 @@ func TestTeams_CardIsBounded(t *testing.T) {
 	if err := sink.Send(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
-	if len(*got) > 28<<10 || !strings.Contains(string(*got), "And 9992 more, which are in the file.") {
+	if len(*got) > 28<<10 || !strings.Contains(string(*got), "And 9990 more, which are in the file.") {
 		t.Errorf("a card of %d bytes", len(*got))
 	}
 }

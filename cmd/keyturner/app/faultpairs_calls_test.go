@@ -62,7 +62,7 @@ const (
 // changingCalls change something, so that each of them gets its rows, and not only the first of a scene.
 var changingCalls = []string{
 	"aws CreateAccessKey", "aws UpdateAccessKey", "aws DeleteAccessKey", "aws CreateSecret", "aws PutSecretValue", "aws PutParameter",
-	"slack chat.postMessage", "slack chat.update", "slack chat.delete", "slack views.update", ackCall,
+	"slack chat.postMessage", "slack chat.update", "slack chat.delete", "slack views.update", "slack files.completeUploadExternal", ackCall,
 	"store Create", "store Replace", "store Claim", "store Record", "store Accept", "store Settle",
 }
 
@@ -229,6 +229,9 @@ func (d slackCalls) RoundTrip(q *http.Request) (*http.Response, error) {
 	op := q.URL.Path[strings.LastIndexByte(q.URL.Path, '/')+1:]
 	if strings.HasPrefix(q.URL.Path, "/hooks/") {
 		op = "response_url"
+	}
+	if strings.HasPrefix(q.URL.Path, "/upload/") {
+		op = "upload"
 	}
 	form, err := formOf(q)
 	if err != nil {

@@ -32,6 +32,9 @@ var slackMethods = map[string]string{
 	"DeleteMessageContext":          "slack chat.delete",
 	"SendMessageContext":            "slack response_url",
 	"StartSocketModeContext":        "slack apps.connections.open",
+	"GetUploadURLExternalContext":   "slack files.getUploadURLExternal",
+	"UploadToURL":                   "slack upload",
+	"CompleteUploadExternalContext": "slack files.completeUploadExternal",
 	"DialContext":                   dialCall,
 	"WriteMessage":                  ackCall,
 }

@@ -463,8 +463,18 @@ func playWords(p *play) {
 	})
 	p.scene("a week passes with a digest", func() {
 		p.leap(8 * day)
-		p.until(func() bool { return p.watch.missingDigest() == "" }, func() {})
+		p.until(func() bool { return p.watch.missingDigest() == "" && p.hasFiles() }, func() {})
 	})
+}
+
+// hasFiles tells whether a digest's files stand in its thread.
+func (p *play) hasFiles() bool {
+	for _, c := range p.slack.As(carol).Screen().Channels {
+		if slices.ContainsFunc(c.Messages, func(m slacksim.Message) bool { return len(m.Files) > 0 }) {
+			return true
+		}
+	}
+	return false
 }
 
 // replies lists what only a member sees.

@@ -49,29 +49,46 @@ type Clerk struct {
 func (c *Clerk) Note(seen rotation.Sight) error {
 	owner, known := c.Owners.of(seen.User)
 	for _, f := range c.Policy.Judge(seen, c.At) {
-		rule := RuleOf(f.Breach)
-		row := Finding{
-			Rule: rule.ID, Severity: rule.Severity, Controls: append([]string{}, rule.Controls...),
-			AccountID: f.User.Account, AccountName: c.Names[f.User.Account], User: f.User.Name, UserID: seen.User.ID, UserPath: seen.User.Path,
-			KeyID: string(f.Key.ID), KeyStatus: string(f.Key.Status), Owner: owner, OwnerKnown: known || seen.Root,
-			MaxAge:  int(f.Policy.MaxAge / (24 * time.Hour)),
-			LastUse: "unknown", LastService: f.Key.LastUse.Service, LastRegion: f.Key.LastUse.Region,
-		}
-		if f.Key.LastUse.State != rotation.UseUnknown {
-			row.LastUse = string(f.Key.LastUse.State)
-		}
-		row.LastUsed, row.KeyCreated = moment(f.Key.LastUse.At), moment(f.Key.Created)
-		if row.KeyCreated != nil {
-			days := int(f.Key.Age(c.At) / (24 * time.Hour))
-			row.KeyAge = &days
-		}
+		f.UserID, f.Path = seen.User.ID, seen.User.Path
 		if x := c.Exemptions[f.User]; x.Holds(c.At) && f.Breach != rotation.Quarantined && !seen.Root {
-			row.Exempt, row.ExemptReason, row.ExemptUntil = true, x.Reason, moment(x.Until)
-			row.exemptDay = x.Until.Add(-1).Format(time.DateOnly)
+			f.Exempt = x
 		}
-		c.found = append(c.found, row)
+		c.list(f, owner, known || seen.Root)
 	}
 	return nil
+}
+
+// OfSurvey lists what a survey has found, with the owners and the exemptions that the survey knows.
+func OfSurvey(s rotation.Survey, c Clerk) Listing {
+	c.At = s.At
+	for _, f := range s.Findings {
+		c.list(f, string(f.Owner), f.Doubt != rotation.NotLookedUp)
+	}
+	return c.Listing(s.Accounts)
+}
+
+func (c *Clerk) list(f rotation.Finding, owner string, known bool) {
+	rule := RuleOf(f.Breach)
+	row := Finding{
+		Rule: rule.ID, Severity: rule.Severity, Controls: append([]string{}, rule.Controls...),
+		AccountID: f.User.Account, AccountName: c.Names[f.User.Account], User: f.User.Name, UserID: f.UserID, UserPath: f.Path,
+		KeyID: string(f.Key.ID), KeyStatus: string(f.Key.Status), Owner: owner, OwnerKnown: known,
+		MaxAge:  int(f.Policy.MaxAge / (24 * time.Hour)),
+		LastUse: "unknown", LastService: f.Key.LastUse.Service, LastRegion: f.Key.LastUse.Region,
+	}
+	if f.Key.LastUse.State != rotation.UseUnknown {
+		row.LastUse = string(f.Key.LastUse.State)
+	}
+	row.LastUsed, row.KeyCreated = moment(f.Key.LastUse.At), moment(f.Key.Created)
+	if row.KeyCreated != nil {
+		days := int(f.Key.Age(c.At) / (24 * time.Hour))
+		row.KeyAge = &days
+	}
+	if f.Exempt.Holds(c.At) {
+		row.Exempt, row.ExemptReason, row.ExemptUntil = true, f.Exempt.Reason, moment(f.Exempt.Until)
+		row.exemptDay = f.Exempt.Until.Add(-1).Format(time.DateOnly)
+	}
+	c.found = append(c.found, row)
 }
 
 func moment(t time.Time) *time.Time {

@@ -130,6 +130,10 @@ func serve(ctx context.Context, flags runFlags, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	sinks, err := app.Sinks(cfg, os.Getenv)
+	if err != nil {
+		return err
+	}
 	slackURL, err := slackURL(os.Getenv("SLACK_API_URL"))
 	if err != nil {
 		return err
@@ -137,6 +141,7 @@ func serve(ctx context.Context, flags runFlags, stderr io.Writer) error {
 	log := slog.New(slog.NewJSONHandler(stderr, nil))
 	a, err := app.New(ctx, app.Options{
 		Config: cfg, AppToken: appToken, BotToken: botToken, SlackURL: slackURL, Health: flags.health, Logger: log,
+		Sinks: sinks, Version: buildVersion(),
 	})
 	if err != nil && ctx.Err() != nil {
 		log.Info("keyturner was stopped before it ran", "err", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/keyturner/keyturner/bot"
+	"github.com/keyturner/keyturner/cmd/keyturner/listing"
 	"github.com/keyturner/keyturner/rotation"
 	"github.com/keyturner/keyturner/rotation/awsiam"
 	"github.com/keyturner/keyturner/store"
@@ -32,6 +34,8 @@ type Options struct {
 	AWSPace  float64          // calls a second that change nothing, in each account; 0: what AWS is known to bear
 	Now      func() time.Time // nil: time.Now
 	Logger   *slog.Logger     // nil: discard
+	Sinks    []bot.Sink       // where the digest goes beside Slack
+	Version  string           // of the program
 
 	// These are for running inside a test's own network.
 	Store       store.Closer      // nil: the one that Config names
@@ -137,6 +141,9 @@ func New(ctx context.Context, o Options) (*App, error) {
 			Slack: api, Engine: a.engine, Outbox: outbox, People: people, Dialer: o.SlackDialer,
 			Approvals: cfg.Slack.ApprovalsChannel, OnCall: cfg.Slack.OncallChannel, Groups: groupChannels(cfg.Owners),
 			Scan: cfg.Schedule.Scan.Next, Digest: cfg.Schedule.Digest.Next, Location: cfg.Timezone,
+			Sinks: o.Sinks, Listing: func(w io.Writer, s rotation.Survey) error {
+				return listing.OfSurvey(s, listing.Clerk{Policy: policy, Names: names, Version: o.Version}).CSV(w)
+			},
 			Now: o.Now, Logger: o.Logger,
 		})
 	}

@@ -41,6 +41,8 @@ type Config struct {
 	Accounts []Account
 	// Organization says which accounts of an organization are looked after as well. Nil: none.
 	Organization *Organization
+	// Mail says where the digest goes by mail. Nil: nowhere.
+	Mail *Mail
 	// Approval are the rules of who approves, the first that is for a user counting. For whom there is none, Slack.Approvers decide.
 	Approval []rotation.Approval
 	// Ages are the rules of what counts as a finding, the first that is for a user counting. For whom there is none, Policy counts.
@@ -234,6 +236,7 @@ func (in *reader) config(root section) Config {
 	in.timezone(root, &cfg)
 	in.slack(root, &cfg)
 	in.organization(root, &cfg)
+	in.mail(root, &cfg)
 	in.accounts(root, &cfg)
 	in.approval(root, &cfg)
 	in.owners(root, &cfg)

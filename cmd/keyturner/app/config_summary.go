@@ -40,6 +40,9 @@ func (c Config) Summary(w io.Writer) error {
 	}
 	fmt.Fprintf(&b, "scan       %s, next %s\n", c.Schedule.Scan.Spec, c.next(c.Schedule.Scan, now))
 	fmt.Fprintf(&b, "digest     %s, next %s, to %s\n", c.Schedule.Digest.Spec, c.next(c.Schedule.Digest, now), c.Slack.OncallChannel)
+	if c.Mail != nil {
+		fmt.Fprintf(&b, "           %s\n", c.Mail.summary())
+	}
 	p := c.Policy
 	fmt.Fprintf(&b, "findings   a key of %s, or unused for %s; its owner is asked to rotate it from %s\n", days(p.MaxAge), days(p.UnusedAge), days(p.WarnAge))
 	for _, rule := range c.ageLines() {

@@ -18,7 +18,7 @@ import (
 
 // fields lists the names known in each part of the file; "" is its top level.
 var fields = map[string][]string{
-	"":             {"store", "timezone", "slack", "accounts", "organization", "approval", "owners", "exemptions", "policy", "ages", "schedule"},
+	"":             {"store", "timezone", "slack", "accounts", "organization", "approval", "owners", "exemptions", "policy", "ages", "schedule", "mail"},
 	"slack":        {"approvals_channel", "oncall_channel", "approvers", "oncall"},
 	"accounts":     {"id", "name", "role", "external_id", "delivery", "secret_name", "secret_region", "secret_kms_key", "cloudtrail"},
 	"cloudtrail":   {"regions"},
@@ -33,6 +33,7 @@ var fields = map[string][]string{
 	"policy":       {"warn_age", "max_age", "unused_age", "quiet", "grace", "approval_expires", "secret_visible"},
 	"ages":         {"name", "accounts", "users", "paths", "tag", "warn_age", "max_age", "unused_age"},
 	"schedule":     {"scan", "digest"},
+	"mail":         {"host", "port", "user", "from", "to"},
 }
 
 // position is a place in the file: both counted from 1, the column in characters.

@@ -206,7 +206,10 @@ func (w *world) boot(hooks ...func(*process)) *process {
 		p.bot, err = New(Config{
 			Slack: api, Engine: p.engine, Outbox: outbox, People: people, Approvals: wApprovals, OnCall: wOnCall,
 			Scan: later, Digest: due, Dialer: dialer, Logger: p.wrote.logger(), Sinks: w.sinks,
-			Listing: func(to io.Writer, s rotation.Survey) error { _, err := fmt.Fprintf(to, "findings,%d\n", len(s.Findings)); return err },
+			Listing: func(to io.Writer, s rotation.Survey) error {
+				_, err := fmt.Fprintf(to, "findings,%d\n", len(s.Findings))
+				return err
+			},
 		})
 	}
 	if err != nil {

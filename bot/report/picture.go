@@ -73,9 +73,9 @@ func distribution(ages []int, bounds []int) charts.BarChartOption {
 	opt.Theme = look.WithSeriesColors([]charts.Color{fine, soon, tooOld})
 	opt.Title = title("Active keys by age in days")
 	opt.Legend = legend("In time", "Soon too old", "Too old")
-	opt.StackSeries = charts.Ptr(true)
+	opt.StackSeries = new(true)
 	for i := range opt.SeriesList {
-		opt.SeriesList[i].Label = charts.SeriesLabel{Show: charts.Ptr(true), FontStyle: charts.FontStyle{FontSize: 13, FontColor: ink}, ValueFormatter: unlessZero}
+		opt.SeriesList[i].Label = charts.SeriesLabel{Show: new(true), FontStyle: charts.FontStyle{FontSize: 13, FontColor: ink}, ValueFormatter: unlessZero}
 	}
 	opt.CategoryAxis.Labels = bandNames(bounds)
 	opt.CategoryAxis.LabelCount = len(ages)
@@ -161,7 +161,7 @@ func legend(names ...string) charts.LegendOption {
 // counts is an axis from zero in whole numbers.
 func counts(top int) []charts.ValueAxisOption {
 	return []charts.ValueAxisOption{{
-		Min: charts.Ptr(0.0), Max: charts.Ptr(float64(roundUp(top))), LabelCount: 5,
+		Min: new(0.0), Max: new(float64(roundUp(top))), LabelCount: 5,
 		LabelFontStyle: charts.FontStyle{FontSize: 13, FontColor: ink},
 		ValueFormatter: whole,
 	}}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"time"
@@ -125,8 +126,6 @@ func card(d Digest) object {
 // words is a text block that says what it is given: Markdown in it stays as it was typed.
 func words(text string, how object) object {
 	block := object{"type": "TextBlock", "text": plain(text), "wrap": true}
-	for k, v := range how {
-		block[k] = v
-	}
+	maps.Copy(block, how)
 	return block
 }

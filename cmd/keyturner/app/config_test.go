@@ -285,8 +285,8 @@ func TestParse_Refuses(t *testing.T) {
 
 		// Order: a missing part may only be misspelled; the first in the file, not the first found; a consequence of a problem is not reported for it.
 		{"missing and misspelled", "slack:", "slak:", `3:1: unknown field "slak"; write slack`},
-		{"two problems", "policy:\n  warn_age: 60d", "x: 1\npolicy:\n  warn_age: never", `20:1: unknown field "x"; write one of store, timezone, slack, accounts, organization, approval, owners, exemptions, policy, ages, schedule`},
-		{"policy before accounts", "store: bolt:/var/lib/keyturner/keyturner.db\n", "policies: {}\n", `1:1: unknown field "policies"; write one of store, timezone, slack, accounts, organization, approval, owners, exemptions, policy, ages, schedule`},
+		{"two problems", "policy:\n  warn_age: 60d", "x: 1\npolicy:\n  warn_age: never", `20:1: unknown field "x"; write one of store, timezone, slack, accounts, organization, approval, owners, exemptions, policy, ages, schedule, mail`},
+		{"policy before accounts", "store: bolt:/var/lib/keyturner/keyturner.db\n", "policies: {}\n", `1:1: unknown field "policies"; write one of store, timezone, slack, accounts, organization, approval, owners, exemptions, policy, ages, schedule, mail`},
 		{"characters, not bytes", `reason: "replaced in May", until: 2027-01-31`, `reason: "für später 🔑", until: soon`, `19:64: until "soon" is not a date; write the last day on which it holds, as in 2027-01-31`},
 	} {
 		t.Run(test.name, func(t *testing.T) {

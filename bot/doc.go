@@ -17,6 +17,10 @@
 // one is taken away. Of several processes one sends the messages and keeps the schedules (rotation.Engine.Lead), so that each message
 // has one writer, and one limiter paces what Slack counts by workspace.
 //
+// The digest is one message a week, remembered in a claim of its week. Its picture and its file are shared in its thread first, since Slack
+// shows an uploaded file in a message only once it has been shared, and to those alone who see where; then the message shows the picture too.
+// Every other way that it takes has a claim of its own.
+//
 // A click carries the rotation and the turn at which it was shown, and nothing else. Who may do what is looked up when they click.
 // Every click is answered: by the edited card if it did something, and by a reply that only the clicker sees if it did not.
 //

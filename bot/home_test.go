@@ -111,10 +111,14 @@ func TestHomeView_OwnRequestsAreNotOnesToDecide(t *testing.T) {
 // user does not, and of a leak everybody does who is enough to decide it.
 func TestHomeView_MembersOfARulesGroup(t *testing.T) {
 	v := testView()
-	const deciders, squad rotation.GroupID = "S0DECIDE1", "S0SQUAD01"
-	v.approvals = rotation.NewApprovals([]rotation.Approval{{Name: "deploys", By: rotation.Circle{Groups: []rotation.GroupID{deciders}}}}, []rotation.MemberID{alice})
-	asked, shared, leaked := replace(t).r, replace(t).r, leak(t).r
+	const deciders, squad, second rotation.GroupID = "S0DECIDE1", "S0SQUAD01", "S0SECOND1"
+	v.approvals = rotation.NewApprovals([]rotation.Approval{{
+		Name: "deploys", By: rotation.Circle{Groups: []rotation.GroupID{deciders}},
+		Escalate: rotation.Escalation{After: time.Hour, To: rotation.Circle{Groups: []rotation.GroupID{second}}},
+	}}, []rotation.MemberID{alice})
+	asked, shared, leaked, late, overruled := replace(t).r, replace(t).r, leak(t).r, replace(t).r, replace(t).r
 	shared.Group = squad
+	late.Asks[0].Escalated, overruled.Asks[0].Overruled.By = monday, "UERIN"
 	for _, tt := range []struct {
 		name   string
 		r      rotation.Rotation
@@ -128,6 +132,9 @@ func TestHomeView_MembersOfARulesGroup(t *testing.T) {
 		{"an approver whom the rule does not name", asked, rotation.Actor{Member: alice, Approver: true}, nil, false},
 		{"the owner, of the group", asked, rotation.Actor{Member: owner}, []rotation.GroupID{deciders}, false},
 		{"of the group, and of the one that owns the user", shared, rotation.Actor{Member: "UERIN"}, []rotation.GroupID{deciders, squad}, false},
+		{"of the second circle, before it is asked", asked, rotation.Actor{Member: "UERIN"}, []rotation.GroupID{second}, false},
+		{"of the second circle, once it is asked", late, rotation.Actor{Member: "UERIN"}, []rotation.GroupID{second}, true},
+		{"who overruled the evidence", overruled, rotation.Actor{Member: "UERIN"}, []rotation.GroupID{deciders}, false},
 		{"a leak, of the group", leaked, rotation.Actor{Member: "UERIN"}, []rotation.GroupID{deciders}, true},
 		{"a leak, on call, who reported it", leaked, rotation.Actor{Member: oncall, OnCall: true}, nil, true},
 		{"a leak, an approver whom the rule does not name", leaked, rotation.Actor{Member: alice, Approver: true}, nil, true},

@@ -24,7 +24,7 @@ func (b *Bot) groupsOf(ctx context.Context, m rotation.MemberID) (in []rotation.
 // deciding lists the user groups that the rules name.
 func (v view) deciding() (groups []rotation.GroupID) {
 	for _, a := range v.approvals {
-		groups = append(groups, a.By.Groups...)
+		groups = append(append(groups, a.By.Groups...), a.Escalate.To.Groups...)
 	}
 	slices.Sort(groups)
 	return slices.Compact(groups)
@@ -34,7 +34,7 @@ func (v view) deciding() (groups []rotation.GroupID) {
 // click.
 func (h home) decides(v view, r rotation.Rotation) bool {
 	ask, asked := r.CurrentAsk()
-	by := v.approvals.ForRotation(r).By
+	by := v.approvals.ForRotation(r).Decides(r)
 	named := slices.Contains(by.Members, h.actor.Member) || slices.ContainsFunc(by.Groups, func(g rotation.GroupID) bool { return slices.Contains(h.groups, g) })
 	switch {
 	case !asked:
@@ -44,12 +44,12 @@ func (h home) decides(v view, r rotation.Rotation) bool {
 	}
 	approved := slices.ContainsFunc(ask.Approvals(), func(d rotation.Decision) bool { return d.By == h.actor.Member })
 	fellow := r.Group != "" && slices.Contains(h.groups, r.Group)
-	return named && !approved && !fellow && h.actor.Member != r.Owner && h.actor.Member != r.Requester
+	return named && !approved && !fellow && h.actor.Member != ask.Overruled.By && h.actor.Member != r.Owner && h.actor.Member != r.Requester
 }
 
 // inGroups lists who is in the groups that decide about a rotation, as far as that can be read.
 func (b *Bot) inGroups(ctx context.Context, r rotation.Rotation) (members []rotation.MemberID) {
-	for _, g := range b.view.approvals.ForRotation(r).By.Groups {
+	for _, g := range b.view.approvals.ForRotation(r).Decides(r).Groups {
 		if of, err := b.cfg.People.Group(ctx, g); err == nil {
 			members = append(members, of...)
 		}

@@ -102,7 +102,7 @@ const answerAgain = 4 * time.Minute
 // sameMove tells whether an entry may be that of a click.
 func sameMove(e rotation.Entry, d *delivery) bool {
 	on := d.on
-	if on == "start" {
+	if begins(on) {
 		on = "request"
 	}
 	if action, ok := acceptActions[d.on]; ok && e.Action == action {
@@ -115,9 +115,12 @@ func sameMove(e rotation.Entry, d *delivery) bool {
 func (o *watch) tookEffect(entries []rotation.Entry, d *delivery) bool {
 	id, _, _ := strings.Cut(d.ref, ".")
 	return slices.ContainsFunc(entries, func(e rotation.Entry) bool {
-		return e.Actor == d.member && e.Outcome == "moved" && ((e.Action == d.on || e.Action == acceptActions[d.on]) && e.Rotation == id || d.on == "start" && e.Action == "request")
+		return e.Actor == d.member && e.Outcome == "moved" && ((e.Action == d.on || e.Action == acceptActions[d.on]) && e.Rotation == id || begins(d.on) && e.Action == "request")
 	})
 }
+
+// begins tells whether a button asks for a rotation.
+func begins(on string) bool { return on == "start" || on == "retire" }
 
 // inv10: nothing accepted is lost. The inbox is empty, and what stands in Slack is what the stored state calls for.
 func (o *watch) inv10() {

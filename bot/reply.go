@@ -91,6 +91,9 @@ func called(call *rotation.CallError, ref string) string {
 	if !ok {
 		text = classes[rotation.ClassUnknown]
 	}
+	if call.Code == "expired_trigger_id" {
+		text = classText{"Slack opens a window only for some seconds after a click, and yours took longer to arrive.", "Nothing was done: click again."}
+	}
 	return sentences("This did not work: "+esc(clip(tidy(call.Op), 200))+".", text.why, text.way, "Reference: "+ref+".")
 }
 

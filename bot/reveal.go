@@ -22,7 +22,7 @@ func (b *Bot) collect(ctx context.Context, who caller, trigger string, ref rotat
 	}
 	opened, err := b.cfg.Slack.OpenViewContext(ctx, trigger, revealAhead())
 	if err != nil {
-		return classify("open the window for the new key", err)
+		return b.cfg.Engine.Refuse(ctx, who.member, string(rotation.Collect), classify("open the window for the new key", err))
 	}
 	if _, err := b.cfg.Engine.Collect(ctx, ref, actor, opened.ID); err != nil {
 		b.fill(ctx, opened.ID, modal(revealTitle, refusalText(b.view, b.logged(string(rotation.Collect), err))))

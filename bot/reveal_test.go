@@ -97,6 +97,31 @@ func TestReveal_Story(t *testing.T) {
 	})
 }
 
+// TestFound_AWindowThatDoesNotOpenIsOnRecord: a click that comes too late for a window is answered with what to do, and has an entry.
+func TestFound_AWindowThatDoesNotOpenIsOnRecord(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		w.offered()
+		w.sim.Fail("views.open", slacksim.Fault{Error: "expired_trigger_id"})
+		p := w.boot()
+		must(t, w.olivia.Click(t.Context(), w.collect()))
+		time.Sleep(time.Minute)
+		p.end()
+		dm, _ := w.olivia.Screen().Channel(w.sim.BotUserID())
+		last, _ := dm.Last()
+		if !strings.Contains(last.Text, "click again") || !last.Ephemeral {
+			t.Errorf("the owner is told %q", last.Text)
+		}
+		recorded := false
+		must(t, w.kept.Entries(t.Context(), func(_ string, e rotation.Entry) error {
+			recorded = recorded || e.Actor == wOwner && e.Action == string(rotation.Collect) && e.Outcome == "failed"
+			return nil
+		}))
+		if made, _ := w.aws.count(); !recorded || made != 0 || w.stage() != rotation.Offered {
+			t.Errorf("it is on record: %v; %d keys were made, the rotation is at %s", recorded, made, w.stage())
+		}
+	})
+}
+
 // TestReveal_ClosedWindow: a window that is closed before there is a key leaves none, and one that is closed before the secret is shown leaves
 // one that is revoked; the owner may open the key again.
 func TestReveal_ClosedWindow(t *testing.T) {

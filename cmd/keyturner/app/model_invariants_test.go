@@ -304,7 +304,8 @@ func (o *watch) requested(r rotation.Rotation) {
 	for key := range o.asked {
 		id := r.User.ID()
 		leaked := r.Kind == rotation.Leak && key == who+" leaked "+string(r.Old)
-		if key == who+" start "+id || leaked || strings.HasPrefix(key, who+" request "+id+"/") {
+		retired := r.Kind == rotation.Retire && strings.HasPrefix(key, who+" retire "+id+"/")
+		if key == who+" start "+id || leaked || retired || strings.HasPrefix(key, who+" request "+id+"/") {
 			owned := o.everOwned(string(r.Owner), r.User) || r.Kind == rotation.Leak && r.Owner == ""
 			if !owned || !o.owns(who, r) && who != dora && !slices.Contains(approvers, who) && !o.everOwned(who, r.User) {
 				o.w.fail(1, "a rotation is begun by somebody who may not: %s by %s, for %s", r.User, who, r.Owner)

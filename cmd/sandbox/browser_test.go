@@ -96,6 +96,9 @@ func TestBrowser_TwoPeopleRotateAKey(t *testing.T) {
 
 // TestBrowser_GuidedTour has the page do every step of its tour.
 func TestBrowser_GuidedTour(t *testing.T) {
+	if testing.Short() {
+		t.Skip("go test plays it, and the race detector hears the same program in the stories")
+	}
 	browser := startBrowser(t)
 	s := beginWith(t, settings{applications: true})
 	old := s.keyOf("ci-deploy", false)

@@ -2,9 +2,7 @@ package app
 
 import (
 	"fmt"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/keyturner/keyturner/rotation"
 )
@@ -17,17 +15,7 @@ func (in *reader) ages(root section, cfg *Config) {
 		if !ok {
 			continue
 		}
-		const example = "what people call the rule, in at most 64 characters"
-		name, at, ok := s.text("name", example, true)
-		before, again := seen[strings.ToLower(name)]
-		switch {
-		case !ok:
-		case utf8.RuneCountInString(name) > 64:
-			in.fail(at, "name has more than 64 characters", example)
-		case again:
-			in.fail(at, fmt.Sprintf("a rule of this name stands on line %d already", before.line), "a name of its own")
-		}
-		seen[strings.ToLower(name)] = at
+		name, _, _ := in.ruleName(s, seen)
 		rule := rotation.AgeRule{
 			Name: name, Matches: in.matches(s, cfg), WarnAge: cfg.Policy.WarnAge, MaxAge: cfg.Policy.MaxAge, UnusedAge: cfg.Policy.UnusedAge,
 		}

@@ -34,21 +34,14 @@ func (in *reader) approval(root section, cfg *Config) {
 		if !ok {
 			continue
 		}
-		const example = "what people call the rule, in at most 64 characters"
-		name, at, ok := s.text("name", example, true)
-		before, again := seen[strings.ToLower(name)]
+		name, at, ok := in.ruleName(s, seen)
 		switch {
 		case !ok:
-		case utf8.RuneCountInString(name) > 64:
-			in.fail(at, "name has more than 64 characters", example)
-		case again:
-			in.fail(at, fmt.Sprintf("a rule of this name stands on line %d already", before.line), "a name of its own")
 		case strings.EqualFold(name, "default"):
 			in.fail(at, "the rule default is who slack.approvers names", "another name")
 		case all != "":
 			in.fail(at, "this rule is never used: the one before it, "+shown(all)+", is for every user", "it before that one")
 		}
-		seen[strings.ToLower(name)] = at
 		rule := rotation.Approval{Name: name, Matches: in.matches(s, cfg), By: in.circle(s, "approvers")}
 		rule.Wanted = in.needed(s, rule.By)
 		rule.Remind, rule.Escalate = in.remind(s), in.escalate(s, rule.By)
@@ -61,6 +54,25 @@ func (in *reader) approval(root section, cfg *Config) {
 		}
 		cfg.Approval = append(cfg.Approval, rule)
 	}
+}
+
+// ruleName reads what a rule is called. Each in a list has a name of its own.
+func (in *reader) ruleName(s section, seen map[string]position) (name string, at position, ok bool) {
+	const example = "what people call the rule, in at most 64 characters"
+	if name, at, ok = s.text("name", example, true); !ok {
+		return name, at, ok
+	}
+	before, again := seen[strings.ToLower(name)]
+	seen[strings.ToLower(name)] = at
+	switch {
+	case utf8.RuneCountInString(name) > 64:
+		in.fail(at, "name has more than 64 characters", example)
+	case again:
+		in.fail(at, fmt.Sprintf("a rule of this name stands on line %d already", before.line), "a name of its own")
+	default:
+		return name, at, true
+	}
+	return name, at, false
 }
 
 // everybody tells whether a rule leaves nobody to those after it.

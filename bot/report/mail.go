@@ -54,7 +54,11 @@ type letter struct {
 	Alt                   string
 }
 
-const pictureName = "keys.png"
+// The picture's name, and the identifier by which the HTML names it: without the brackets (RFC 2045, section 7), some programs do not find it.
+const (
+	pictureName = "keys.png"
+	pictureID   = "<keys@keyturner>"
+)
 
 // Send sends the digest to everyone in To as one mail: HTML and text, with the picture in it and the file attached.
 func (m Mail) Send(ctx context.Context, d Digest) error {
@@ -126,7 +130,7 @@ func (m Mail) message(d Digest) (*mail.Msg, error) {
 		return nil, err
 	}
 	if d.Picture != nil {
-		err := msg.EmbedReader(pictureName, bytes.NewReader(d.Picture), mail.WithFileContentID(pictureName), mail.WithFileContentType("image/png"))
+		err := msg.EmbedReader(pictureName, bytes.NewReader(d.Picture), mail.WithFileContentID(pictureID), mail.WithFileContentType("image/png"))
 		if err != nil {
 			return nil, err
 		}

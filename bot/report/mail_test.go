@@ -177,9 +177,12 @@ func TestMail_ArrivesWithAllItsParts(t *testing.T) {
 	if want := "Access keys, week 2026-W48: 2 keys need attention in 3 accounts."; subject != want || err != nil {
 		t.Errorf("subject %q, %v; want %q", subject, err, want)
 	}
+	if !bytes.Contains(o.got[0].text, []byte("\nContent-Id: <keys@keyturner>\r\n")) {
+		t.Errorf("the picture is not named as the HTML asks for it:\n%s", o.got[0].text)
+	}
 	for kind, wants := range map[string][]string{
 		"text/plain": {sample.Headline, sample.Alt, "* acme-prod/ci_deploy, key …R2T7", "Owner: Olivia <b>.", "- acme-tools (444455556666)"},
-		"text/html":  {sample.Headline, `src="cid:keys.png" alt="Active keys`, "acme-prod/ci_deploy<br>…R2T7", "Olivia &lt;b&gt;", "acme-tools (444455556666)"},
+		"text/html":  {sample.Headline, `src="cid:keys@keyturner" alt="Active keys`, "acme-prod/ci_deploy<br>…R2T7", "Olivia &lt;b&gt;", "acme-tools (444455556666)"},
 		"image/png":  {string(sample.Picture)}, "text/csv": {string(sample.CSV)},
 	} {
 		for _, want := range wants {

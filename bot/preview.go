@@ -186,6 +186,9 @@ func foresightText(v view, f rotation.Foresight) string {
 		return strings.Join(lines, "\n")
 	}
 	lines = append(lines, "*Who is asked:* "+askedFor(f), "*Until when:* "+askedUntil(r))
+	if !f.Opens.IsZero() {
+		lines = append(lines, "*When:* "+opensOn(f))
+	}
 	if exposed(r) != "" {
 		lines = append(lines, "*AWS has found a key of this user in public.* If it is this one, choose that it leaked.")
 	}
@@ -225,6 +228,15 @@ func askedFor(f rotation.Foresight) string {
 		s = names + " decides" + what + "."
 	}
 	return sentences(s, besideThose(f.Explanation))
+}
+
+// opensOn tells when the change is made that an approval allows, if that is not at once.
+func opensOn(f rotation.Foresight) string {
+	s := "no changes are made now to this user. What is approved before waits until " + when(f.Opens) + ", and does not end meanwhile."
+	if freeze, frozen := f.Rule.FrozenAt(f.Opens.Add(-time.Second)); frozen {
+		return s + " " + reasonGiven(freeze.Reason)
+	}
+	return s
 }
 
 // askedUntil tells how long there is to decide.

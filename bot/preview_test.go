@@ -58,6 +58,11 @@ func TestForesightText(t *testing.T) {
 			f.Rule.By.Groups, f.Unread = []rotation.GroupID{"SPROD"}, errors.New("no scope")
 		})},
 		{"replace, found in public", foresight(public)},
+		{"replace, outside of the window", foresight(replace(t).r, func(f *rotation.Foresight) { f.Opens = monday.Add(20 * time.Hour) })},
+		{"replace, in a freeze", foresight(replace(t).r, func(f *rotation.Foresight) {
+			f.Opens = monday.Add(20 * time.Hour)
+			f.Rule.Freezes = []rotation.Freeze{{From: monday.Add(-time.Hour), Until: f.Opens, Reason: "The launch."}}
+		})},
 		{"retire", foresight(retire(t).r)},
 		{"retire, inactive already", foresight(retireLeftover(t).r)},
 		{"retire, inactive already, two wanted", foresight(retireLeftover(t).r, two)},

@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Foresight is how a request would begin, and who would be asked.
 type Foresight struct {
-	Explanation          // its Running is Rotation
-	Rotation    Rotation // as Start makes it, without an id: it is stored nowhere
-	Unused      Breach   // Unneeded or Idle: the key may not be needed; empty: it is used, or that is not known
-	Use         LastUse  // the key's last
-	Instead     Instead  // what fits in place of a key that is not used
+	Explanation           // its Running is Rotation
+	Rotation    Rotation  // as Start makes it, without an id: it is stored nowhere
+	Unused      Breach    // Unneeded or Idle: the key may not be needed; empty: it is used, or that is not known
+	Use         LastUse   // the key's last
+	Instead     Instead   // what fits in place of a key that is not used
+	Opens       time.Time // when the first change is made at the soonest; zero: as soon as it is approved
 }
 
 // Foresee tells what Request would begin, or with the same *Refusal why it would not. Nothing is stored and nobody is turned away by it: what
@@ -50,6 +52,9 @@ func (e *Engine) Foresee(ctx context.Context, q Request) (Foresight, error) {
 	f.Explanation = Explanation{User: about.user, Owner: about.owns.Owner(), Group: about.owns.Group, Rule: about.rule, Terms: r.Terms, Running: &f.Rotation}
 	f.People, f.Unread = e.candidates(ctx, about.rule.By)
 	e.bar(ctx, &f.Explanation)
+	if r.Stage == Requested || r.Stage == Confirmed {
+		f.Opens = e.heldUntil(r, e.now())
+	}
 	return f, nil
 }
 

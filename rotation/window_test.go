@@ -290,3 +290,35 @@ func TestEngine_ProceedsOnce(t *testing.T) {
 		}
 	}
 }
+
+// TestEngine_ForeseesTheWindow: who asks is told before that an approval would have to wait, unless what they ask for never does.
+func TestEngine_ForeseesTheWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		rule := mornings()
+		b.stop()
+		b.with = func(cfg *rotation.Config) { cfg.Approvals = []rotation.Approval{rule} }
+		b.start(-1, false)
+		opens, ok := rule.Opens(time.Now())
+		if !ok || !opens.After(time.Now()) {
+			t.Fatalf("the window opens at %v, %v", opens, ok)
+		}
+		for _, c := range []struct {
+			request rotation.Request
+			want    time.Time
+		}{
+			{rotation.Request{User: ci, By: rotation.Actor{Member: owner}}, opens},
+			{rotation.Request{User: ci, By: rotation.Actor{Member: owner}, Key: b.old, Retire: true}, opens},
+			{rotation.Request{User: ci, By: rotation.Actor{Member: owner}, Key: b.old, Leak: true}, time.Time{}},
+		} {
+			f, err := b.engine.Foresee(t.Context(), c.request)
+			if err != nil || !f.Opens.Equal(c.want) {
+				t.Errorf("%+v: %v, %v; want %v", c.request, f.Opens, err, c.want)
+			}
+		}
+		time.Sleep(time.Until(opens))
+		if f, err := b.engine.Foresee(t.Context(), rotation.Request{User: ci, By: rotation.Actor{Member: owner}}); err != nil || !f.Opens.IsZero() {
+			t.Errorf("in the window it is told of %v, %v", f.Opens, err)
+		}
+	})
+}

@@ -76,10 +76,18 @@ func (d *digests) sendCopy(ctx context.Context, s Sink) (time.Duration, error) {
 	if n, err := fmt.Sscanf(claim.Note, "tried %d", &tries); n != 1 || err != nil || tries >= maxCopies {
 		return 0, nil // sent, or given up
 	}
-	digest, err := d.inWords(ctx)
+	if age := d.now().Sub(d.last.At); age < 0 || age > 24*time.Hour {
+		d.scan(ctx)
+	}
+	running, weeks, err := d.beside(ctx)
 	if err != nil {
 		return time.Minute, err
 	}
+	digest, err := d.inWords(ctx, running, weeks)
+	if err != nil {
+		return time.Minute, err
+	}
+	digest.Week = d.posted
 	tries++
 	claim.Note = fmt.Sprintf("tried %d", tries)
 	if claim, err = d.cfg.Engine.Claim(ctx, claim); err != nil {
@@ -109,10 +117,19 @@ func (d *digests) tell(ctx context.Context, s Sink, failed error, goesOn bool) e
 	if goesOn {
 		next = "It is tried again for some hours."
 	}
-	why := strings.TrimPrefix(failed.Error(), "send the digest: ")
-	text := plain(sentences("*This digest has not reached others: "+esc(s.String())+".*", esc(clip(why, 500))+".", next))
-	return d.cfg.Outbox.paced(ctx, "post", d.cfg.OnCall, func() error {
-		_, _, err := d.cfg.Slack.PostMessageContext(ctx, d.cfg.OnCall, append(text.options(), slack.MsgOptionTS(ts))...)
+	text := sentences("*This digest has not reached others: "+esc(s.String())+".*", whyFailed(failed), next)
+	return d.tellBelow(ctx, rotation.Post{Channel: d.cfg.OnCall, TS: ts}, text)
+}
+
+// whyFailed tells why something did not come with a digest.
+func whyFailed(failed error) string {
+	return esc(clip(strings.TrimPrefix(failed.Error(), "send the digest: "), 500)) + "."
+}
+
+// tellBelow says something in the thread of a digest.
+func (d *digests) tellBelow(ctx context.Context, at rotation.Post, text string) error {
+	return d.cfg.Outbox.paced(ctx, "post", at.Channel, func() error {
+		_, _, err := d.cfg.Slack.PostMessageContext(ctx, at.Channel, append(plain(text).options(), slack.MsgOptionTS(at.TS))...)
 		return err
 	})
 }
@@ -130,19 +147,8 @@ func (d *digests) root(ctx context.Context) (ts string, err error) {
 	return ts, nil
 }
 
-// inWords puts the latest scan into words, after another one if it is not of today.
-func (d *digests) inWords(ctx context.Context) (report.Digest, error) {
-	if age := d.now().Sub(d.last.At); age < 0 || age > 24*time.Hour {
-		d.scan(ctx)
-	}
-	running, err := d.cfg.Engine.Running(ctx)
-	if err != nil {
-		return report.Digest{}, fmt.Errorf("list running rotations for the digest: %w", err)
-	}
-	weeks, err := d.trend(ctx)
-	if err != nil {
-		return report.Digest{}, err
-	}
+// inWords puts the latest scan into words.
+func (d *digests) inWords(ctx context.Context, running []rotation.Rotation, weeks []report.Week) (report.Digest, error) {
 	names := map[string]string{}
 	named := func(id string) string {
 		if _, known := names[id]; !known {
@@ -151,7 +157,6 @@ func (d *digests) inWords(ctx context.Context) (report.Digest, error) {
 		return names[id]
 	}
 	digest, err := inWords(d.cfg.Outbox.today(), d.last, running, weeks, named)
-	digest.Week = d.posted
 	if d.cfg.Listing == nil || err != nil {
 		return digest, err
 	}
@@ -159,6 +164,18 @@ func (d *digests) inWords(ctx context.Context) (report.Digest, error) {
 	err = d.cfg.Listing(&list, d.last)
 	digest.CSV = list.Bytes()
 	return digest, err
+}
+
+// beside reads what a digest tells beside the latest scan: what runs, what was overruled, and the weeks before.
+func (d *digests) beside(ctx context.Context) (running []rotation.Rotation, weeks []report.Week, err error) {
+	if running, err = d.cfg.Engine.Running(ctx); err != nil {
+		return nil, nil, fmt.Errorf("list running rotations for the digest: %w", err)
+	}
+	if d.last.Overruled, err = d.cfg.Engine.Overruled(ctx, d.now().Add(-overruledFor)); err != nil {
+		return nil, nil, fmt.Errorf("list what was overruled for the digest: %w", err)
+	}
+	weeks, err = d.trend(ctx)
+	return running, weeks, err
 }
 
 // files is the digest's thread: the picture, and the file with every finding.
@@ -180,15 +197,30 @@ func (f files) Send(ctx context.Context, d report.Digest) error {
 	if err != nil || earlier.Timestamp != "" { // by an attempt whose answer was lost
 		return err
 	}
+	sent := sentDigest{post: rotation.Post{Channel: f.cfg.OnCall, TS: ts}}
+	if f.sent.post.TS == ts {
+		sent = f.sent
+	}
+	return f.share(ctx, sent, d)
+}
+
+// sentDigest is the message of a digest as this process has posted it; of one that an earlier process has, what it says is not known.
+type sentDigest struct {
+	post rotation.Post
+	message
+}
+
+// share uploads the files of a digest and shows them below its message, and the picture in it.
+func (d *digests) share(ctx context.Context, sent sentDigest, digest report.Digest) error {
 	var shared []slack.FileSummary
 	for _, file := range []struct {
 		name, title string
 		content     []byte
-	}{{"keys-" + d.Week + ".png", "How old the keys are", d.Picture}, {"keys-" + d.Week + ".csv", "Every finding", d.CSV}} {
+	}{{"keys-" + digest.Week + ".png", "How old the keys are", digest.Picture}, {"keys-" + digest.Week + ".csv", "Every finding", digest.CSV}} {
 		if file.content == nil {
 			continue
 		}
-		id, err := f.upload(ctx, file.name, string(file.content))
+		id, err := d.upload(ctx, sent.post.Channel, file.name, string(file.content))
 		if err != nil {
 			return err
 		}
@@ -197,51 +229,42 @@ func (f files) Send(ctx context.Context, d report.Digest) error {
 	if shared == nil {
 		return nil
 	}
-	err = f.cfg.Outbox.paced(ctx, "post", f.cfg.OnCall, func() error {
-		_, err := f.cfg.Slack.CompleteUploadExternalContext(ctx, slack.CompleteUploadExternalParameters{
-			Files: shared, Channel: f.cfg.OnCall, ThreadTimestamp: ts, InitialComment: esc(d.Alt),
+	err := d.cfg.Outbox.paced(ctx, "post", sent.post.Channel, func() error {
+		_, err := d.cfg.Slack.CompleteUploadExternalContext(ctx, slack.CompleteUploadExternalParameters{
+			Files: shared, Channel: sent.post.Channel, ThreadTimestamp: sent.post.TS, InitialComment: esc(digest.Alt),
 		})
 		return err
 	})
-	if err == nil && d.Picture != nil {
-		f.show(ctx, ts, shared[0].ID, d.Alt)
+	if err == nil && digest.Picture != nil && sent.Blocks != nil {
+		d.showPicture(ctx, sent, shared[0].ID, digest.Alt)
 	}
 	return denied(err)
 }
 
-// sentDigest is the message of a digest as this process has posted it.
-type sentDigest struct {
-	post rotation.Post
-	message
-}
-
-// show puts the picture into the digest itself, if this process knows what it says. It stands in the thread in any case.
-func (f files) show(ctx context.Context, ts, file, alt string) {
-	if f.sent.post.TS != ts {
-		return
-	}
+// showPicture puts the picture into the digest itself. It stands in the thread in any case.
+func (d *digests) showPicture(ctx context.Context, sent sentDigest, file, alt string) {
 	image := slack.NewImageBlockSlackFile(&slack.SlackFileObject{ID: file}, clip(alt, 2000), "", nil)
-	m := f.sent.message
+	m := sent.message
 	m.Blocks = slices.Insert(slices.Clone(m.Blocks), min(2, len(m.Blocks)), slack.Block(image)) // below the title and the sentence
 	var err error
 	for range 4 {
 		sleep(ctx, 3*time.Second)
-		if _, err = f.cfg.Outbox.edit(ctx, f.sent.post, m); err == nil {
+		if _, err = d.cfg.Outbox.edit(ctx, sent.post, m); err == nil {
 			return
 		}
 	}
-	f.log.Warn("the digest does not show its picture, which is in its thread", "err", err)
+	d.log.Warn("the digest does not show its picture, which is in its thread", "err", err)
 }
 
 // upload takes a file to Slack without showing it to anybody.
-func (f files) upload(ctx context.Context, name, content string) (id string, err error) {
-	err = f.cfg.Outbox.paced(ctx, "post", f.cfg.OnCall, func() error {
-		place, err := f.cfg.Slack.GetUploadURLExternalContext(ctx, slack.GetUploadURLExternalParameters{FileName: name, FileSize: len(content)})
+func (d *digests) upload(ctx context.Context, channel, name, content string) (id string, err error) {
+	err = d.cfg.Outbox.paced(ctx, "post", channel, func() error {
+		place, err := d.cfg.Slack.GetUploadURLExternalContext(ctx, slack.GetUploadURLExternalParameters{FileName: name, FileSize: len(content)})
 		if err != nil {
 			return err
 		}
 		id = place.FileID
-		return f.cfg.Slack.UploadToURL(ctx, slack.UploadToURLParameters{UploadURL: place.UploadURL, Content: content, Filename: name})
+		return d.cfg.Slack.UploadToURL(ctx, slack.UploadToURLParameters{UploadURL: place.UploadURL, Content: content, Filename: name})
 	})
 	return id, denied(err)
 }

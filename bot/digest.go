@@ -17,10 +17,17 @@ import (
 // digestMessage tells on-call what a survey found, the gravest first, and who owes the next click. Whatever is found, it stays within
 // Slack's limits: what does not fit is counted. An account that could not be read is named before everything else.
 func digestMessage(v view, s rotation.Survey, running []rotation.Rotation, weeks []report.Week) message {
+	return digestOf(v, s, running, heading{title: "Access keys, week " + weeks[len(weeks)-1].Name, change: changed(weeks)})
+}
+
+// heading is what a digest is called, how it compares with an earlier one, and what else is to be said of it.
+type heading struct{ title, change, note string }
+
+func digestOf(v view, s rotation.Survey, running []rotation.Rotation, h heading) message {
 	due, exempt := setApart(byKey(s.Findings), s.At)
 	var head, tail draft
-	head.header("Access keys, week " + weeks[len(weeks)-1].Name)
-	head.say(sentences(headline(s, due), changed(weeks)))
+	head.header(h.title)
+	head.say(sentences(headline(s, due), h.change))
 	head.say(unreadLines(s))
 	head.say(unseenLines(s))
 	tail.say(runningLines(v, running))
@@ -29,6 +36,7 @@ func digestMessage(v view, s rotation.Survey, running []rotation.Rotation, weeks
 	if len(s.Accounts) > 0 {
 		tail.note("The accounts were read on " + when(s.At) + ".")
 	}
+	tail.note(h.note)
 	head.add(dueRows(v, due, maxBlocks-1-len(head.blocks)-len(tail.blocks), maxAllBlocks-forPicture-weight(head)-weight(tail)))
 	head.add(tail)
 	return head.message()

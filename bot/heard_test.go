@@ -43,6 +43,8 @@ func TestHeard(t *testing.T) {
 			}
 		}
 	}
+	today := digestOf(v, survey(), nil, heading{"Access keys today", "", onlyYours("CONCALL")})
+	hears("today's digest", today, "Access keys today", "need attention", "only you see it", "<#CONCALL>", "Data &amp; Research (444455556666)", "The accounts were read on ")
 	leaked := leak(t).by(oncall, rotation.Approve).works().r
 	hears("a leaked key, its owner", ownerCard(v, leaked), "Give me a new key", "Reactivate", "Reported by: "+mention(oncall))
 	hears("a report", reportedMessage(v, leak(t).r), "AKIA…7Q2X of ci-deploy in Production", "one is enough", "on-call's")

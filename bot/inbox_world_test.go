@@ -76,6 +76,8 @@ type account struct {
 	keys    []rotation.Key
 	created int
 	reports bool // there is a credential report
+	scans   int  // how often it was asked for
+	takes   time.Duration
 }
 
 var noCall = &rotation.CallError{Op: "look in the trail", Class: rotation.ClassUnknown, Err: errors.New("not here")}
@@ -110,6 +112,11 @@ func (a *account) LastUse(_ context.Context, id rotation.KeyID) (rotation.LastUs
 func (a *account) UserOf(context.Context, rotation.KeyID) (string, error) { return wUser.Name, nil }
 
 func (a *account) Report(_ context.Context, each func(rotation.ReportRow) error) (time.Time, error) {
+	a.mu.Lock()
+	a.scans++
+	takes := a.takes
+	a.mu.Unlock()
+	time.Sleep(takes)
 	if !a.reports {
 		return time.Time{}, noCall
 	}
@@ -118,6 +125,20 @@ func (a *account) Report(_ context.Context, each func(rotation.ReportRow) error)
 		row.Keys = append(row.Keys, rotation.ReportKey{Active: k.Status == rotation.Active, Rotated: k.Created, LastUse: k.LastUse})
 	}
 	return time.Now(), each(row)
+}
+
+// slow has each credential report take some time from now on.
+func (a *account) slow(d time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.takes = d
+}
+
+// counted is how many scans were begun.
+func (a *account) counted() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.scans
 }
 
 func (a *account) Details(_ context.Context, each func(rotation.User) error) error {

@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/slack-go/slack"
 
+	"github.com/keyturner/keyturner/bot/report"
 	"github.com/keyturner/keyturner/rotation"
 )
 
@@ -355,7 +356,10 @@ func TestDigestMessage(t *testing.T) {
 		"unread":    digestMessage(testView(), unread, nil, inWeek("2026-W47")),
 		"gap":       digestMessage(testView(), gap, nil, inWeek("2026-W47")),
 		"none":      digestMessage(testView(), rotation.Survey{At: monday}, nil, inWeek("2026-W47")),
-		"many":      digestMessage(testView(), manyFindings(5000), nil, inWeek("2026-W47")),
+		"asked": digestOf(testView(), full, running, heading{
+			title: "Access keys today", change: sinceWeek([]report.Week{{Name: "2026-W47", Due: 9, Whole: true}}, report.Week{Due: 12, Whole: true}), note: onlyYours("CONCALL"),
+		}),
+		"many": digestMessage(testView(), manyFindings(5000), nil, inWeek("2026-W47")),
 	}
 	var texts strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(messages)) {

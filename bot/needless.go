@@ -127,14 +127,19 @@ func needless(k keyFindings) string {
 	if !retirable(k) {
 		return ""
 	}
-	return sentences("If nobody needs it, its owner retires it here rather than rotating it.", insteadOf(k.Instead))
+	return sentences("If nobody needs it, its owner retires it here rather than rotating it; nobody else can.", insteadOf(k.Instead))
 }
+
+// ownerRetires is what everybody in the channel reads: who is on call may have a key rotated, and only its owner says that nobody needs it.
+const ownerRetires = "Retire it (owner only)"
 
 // needlessChoice offers to retire a key first, and to rotate it second if that can begin: a row of the digest has one place for both.
 func needlessChoice(k keyFindings) slack.BlockElement {
-	retire := slack.NewOptionBlockObject(actionRetire+" "+retireValue(k.User, k.Key.ID), plainText("Retire it (its owner)"), nil)
+	retire := slack.NewOptionBlockObject(actionRetire+" "+retireValue(k.User, k.Key.ID), plainText(ownerRetires), nil)
 	if !startable(k) {
-		return retireButton(k.User, k.Key.ID)
+		b := retireButton(k.User, k.Key.ID)
+		b.Text = plainText(ownerRetires)
+		return b
 	}
 	rotate := slack.NewOptionBlockObject(actionStart+" "+k.User.ID(), plainText("Rotate it"), nil)
 	return slack.NewOverflowBlockElement(actionMore, retire, rotate)

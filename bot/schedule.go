@@ -23,7 +23,7 @@ const reach = 35 * 24 * time.Hour
 func (b *Bot) keepSchedules(ctx context.Context) error {
 	d := digests{Bot: b}
 	nextScan := b.now()
-	var quietUntil time.Time // after a failed digest
+	var quietUntil, answersAt time.Time // after a failed digest, and a failed look at who asks for one
 	for {
 		if now := b.now(); !now.Before(nextScan) {
 			whole := d.scan(ctx)
@@ -40,6 +40,12 @@ func (b *Bot) keepSchedules(ctx context.Context) error {
 		}
 		if d.posted != "" {
 			d.spread(ctx)
+		}
+		if now := b.now(); !now.Before(answersAt) {
+			if err := d.answer(ctx); err != nil && ctx.Err() == nil {
+				b.log.Error("today's digest", "err", err)
+				answersAt = now.Add(answerPause)
+			}
 		}
 		timer := time.NewTimer(pulse)
 		select {
@@ -66,6 +72,7 @@ func lastDue(next func(time.Time) time.Time, now time.Time) time.Time {
 type digests struct {
 	*Bot
 	last   rotation.Survey // the latest scan
+	read   time.Time       // when that ended
 	posted string          // the week whose digest is known to be posted
 	copies copies
 	sent   sentDigest
@@ -83,7 +90,7 @@ func (d *digests) scan(ctx context.Context) bool {
 	if err != nil && ctx.Err() == nil {
 		d.log.Error("scan", "err", err)
 	}
-	d.last = survey
+	d.last, d.read = survey, d.now()
 	return err == nil && len(survey.Unread()) == 0
 }
 
@@ -144,17 +151,10 @@ func (d *digests) post(ctx context.Context, week string, claim rotation.Claim, m
 	if age := d.now().Sub(d.last.At); age < 0 || age > fresh || len(d.last.Unread()) > 0 {
 		d.scan(ctx)
 	}
-	running, err := d.cfg.Engine.Running(ctx)
-	if err != nil {
-		return fmt.Errorf("list running rotations for the digest: %w", err)
-	}
-	if d.last.Overruled, err = d.cfg.Engine.Overruled(ctx, d.now().Add(-overruledFor)); err != nil {
-		return fmt.Errorf("list what was overruled for the digest: %w", err)
-	}
 	if err := d.noteWeek(ctx, weekOf(week, d.last)); err != nil {
 		return err
 	}
-	weeks, err := d.trend(ctx)
+	running, weeks, err := d.beside(ctx)
 	if err != nil {
 		return err
 	}

@@ -76,6 +76,7 @@ func vocabulary() []phrase {
 		{"snooze", []argument{keyArgument, daysArgument}, anybody, "the same for that many days", (*Bot).snooze},
 		{"mykey", nil, anybody, "see the public key that secrets are sealed for", (*Bot).tellKey},
 		{"mykey", []argument{publicKeyArgument}, anybody, "set it, for the accounts where secrets are sealed", (*Bot).setKey},
+		{"digest", nil, responders, "be sent today's digest: every key that needs attention, with the picture and the file", (*Bot).askDigest},
 		{"whois", []argument{keyArgument}, responders, "see whose key that is, and what is known of it", (*Bot).tellWhose},
 	}
 }

@@ -39,16 +39,18 @@ func TestReadTyped(t *testing.T) {
 		"WhoIs ASIAIOSFODNN7EXA7Q2X":              {"`/rotate-key whois AKIA…`", "whois ASIAIOSFODNN7EXA7Q2X"},
 		"history production/<mailto:a@b.c|a@b.c>": {"`/rotate-key history account/user`", "history 111122223333/a@b.c"},
 
-		"status please":                                     {"", "status ?"},
-		"list nowhere/ci-deploy":                            {"", "list ?"},
-		"list 999999999999/ci-deploy":                       {"", "list ?"},
-		"list 111122223333/":                                {"", "list ?"},
-		"list 111122223333/a/b":                             {"", "list ?"},
-		"list 111122223333/" + strings.Repeat("n", 65):      {"", "list ?"},
-		"list production/a production/b":                    {"", "list ?"},
-		"whois":                                             {"", "whois ?"},
-		"whois akiaiosfodnn7exa7q2x":                        {"", "whois ?"},
-		"whois AKIAIOSFODNN7EXA7Q2X9":                       {"", "whois ?"},
+		"status please":                                {"", "status ?"},
+		"list nowhere/ci-deploy":                       {"", "list ?"},
+		"list 999999999999/ci-deploy":                  {"", "list ?"},
+		"list 111122223333/":                           {"", "list ?"},
+		"list 111122223333/a/b":                        {"", "list ?"},
+		"list 111122223333/" + strings.Repeat("n", 65): {"", "list ?"},
+		"list production/a production/b":               {"", "list ?"},
+		"digest":                                       {"`/rotate-key digest`", "digest"},
+		"digest now":                                   {"", "digest ?"},
+		"whois":                                        {"", "whois ?"},
+		"whois akiaiosfodnn7exa7q2x":                   {"", "whois ?"},
+		"whois AKIAIOSFODNN7EXA7Q2X9":                  {"", "whois ?"},
 		"link <@U012ABCDEF|ana silva> production/ci-deploy": {"`/rotate-key link @member account/user`", "link <@U012ABCDEF> 111122223333/ci-deploy"},
 		"unlink 111122223333/ci-deploy":                     {"`/rotate-key unlink account/user`", "unlink 111122223333/ci-deploy"},
 		"link @ana production/ci-deploy":                    {"", "link ?"},
@@ -164,6 +166,7 @@ func FuzzTyped(f *testing.F) {
 	for _, words := range slices.Concat(hostile, pasted) {
 		f.Add(words)
 		f.Add("whois " + words)
+		f.Add("digest " + words)
 		f.Add("history 111122223333/" + words)
 		f.Add("exempt " + words)
 		f.Add("exempt 111122223333/" + words)

@@ -57,6 +57,9 @@ func (d *digests) noteWeek(ctx context.Context, w report.Week) error {
 // trend reads the weeks up to the one whose digest was due last, the oldest first. One of which nothing is known is not whole.
 func (d *digests) trend(ctx context.Context) ([]report.Week, error) {
 	at := lastDue(d.cfg.Digest, d.now())
+	if at.IsZero() {
+		at = d.now() // none was due for long, and somebody asks for today's
+	}
 	var weeks []report.Week
 	for back := report.Trend - 1; back >= 0; back-- {
 		w := report.Week{Name: isoWeek(at.AddDate(0, 0, -7*back), d.cfg.Location)}
@@ -94,6 +97,21 @@ func changed(weeks []report.Week) string {
 		return fmt.Sprintf("That is %d fewer than the week before.", -more)
 	}
 	return "That is as many as the week before."
+}
+
+// sinceWeek tells how today compares with the week whose digest was last, if both are known.
+func sinceWeek(weeks []report.Week, today report.Week) string {
+	last := weeks[len(weeks)-1]
+	than := "the digest of week " + last.Name + " told."
+	switch more := today.Due - last.Due; {
+	case !last.Whole || !today.Whole:
+		return ""
+	case more > 0:
+		return fmt.Sprintf("That is %d more than %s", more, than)
+	case more < 0:
+		return fmt.Sprintf("That is %d fewer than %s", -more, than)
+	}
+	return "That is as many as " + than
 }
 
 // inWords is the digest for those who do not read it in Slack.

@@ -178,7 +178,7 @@ func TestStory_APastedSecretIsKeptNowhere(t *testing.T) {
 	s := begin(t)
 	secrets := []string{"wJalrXUtnFEMI/K7MDENG/" + "bPxRfiCYEXAMPLEKEY", "wJalrXUtnFEMIxK7MDENGx" + "bPxRfiCYEXAMPLEKEY"}
 	for _, secret := range secrets {
-		for _, word := range []string{"", "status", "help", "list", "history", "cancel", "remind", "whois", "link", "unlink", "frobnicate"} {
+		for _, word := range []string{"", "status", "help", "list", "history", "cancel", "remind", "whois", "digest", "link", "unlink", "frobnicate"} {
 			for _, text := range []string{word + " " + secret, word + " " + accountID + "/" + secret, word + " AKIAIOSFODNN7EXA7Q2X " + secret, secret + " " + word} {
 				for _, member := range []string{ana, carol} {
 					if _, err := s.w.slack.As(member).Command(s.ctx, "general", "/rotate-key", text); err != nil {

@@ -30,8 +30,8 @@ func TestStory_DoYouNeedThisKey(t *testing.T) {
 	key := s.keyOf("data-import", false)
 	s.see(ana, dm, "Do you need this key of data-import?", key.ID, "never been used", "retire it", "it may do without a key", "“import”")
 
-	s.see(dave, "on-call", "week", "data-import", "Never used since", "its owner retires it here rather than rotating it")
-	s.picks(dave, "on-call", "Retire it (its owner)", "data-import", "week")
+	s.see(dave, "on-call", "week", "data-import", "Never used since", "its owner retires it here rather than rotating it; nobody else can")
+	s.picks(dave, "on-call", "Retire it (owner only)", "data-import", "week")
 	s.told(dave, "on-call", "Only the owner of data-import", "<@"+ana+">")
 	if n := s.changes("UpdateAccessKey"); n != 0 {
 		t.Errorf("%d keys were changed", n)

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/keyturner/keyturner/bot/slacksim"
@@ -458,19 +459,27 @@ func playWords(p *play) {
 			p.until(func() bool { return len(p.replies(olivia)) > before }, func() { p.people.command(olivia, words) })
 		})
 	}
+	p.scene("an approver asks for today's digest", func() {
+		p.until(func() bool { return p.hasFiles(alice, "D") }, func() {
+			promised := func(said string) bool { return strings.Contains(said, "sends it to you") }
+			if !slices.ContainsFunc(p.replies(alice), promised) {
+				p.people.command(alice, "digest")
+			}
+		})
+	})
 	p.scene("a Home tab is opened", func() {
 		p.until(func() bool { return p.slack.As(olivia).Screen().Home != nil }, func() { p.people.opensHome(olivia) })
 	})
 	p.scene("a week passes with a digest", func() {
 		p.leap(8 * day)
-		p.until(func() bool { return p.watch.missingDigest() == "" && p.hasFiles() }, func() {})
+		p.until(func() bool { return p.watch.missingDigest() == "" && p.hasFiles(carol, onCall) }, func() {})
 	})
 }
 
-// hasFiles tells whether a digest's files stand in its thread.
-func (p *play) hasFiles() bool {
-	for _, c := range p.slack.As(carol).Screen().Channels {
-		if slices.ContainsFunc(c.Messages, func(m slacksim.Message) bool { return len(m.Files) > 0 }) {
+// hasFiles tells whether a digest's files stand in its thread, in a channel whose id begins so.
+func (p *play) hasFiles(member, channel string) bool {
+	for _, c := range p.slack.As(member).Screen().Channels {
+		if strings.HasPrefix(c.ID, channel) && slices.ContainsFunc(c.Messages, func(m slacksim.Message) bool { return len(m.Files) > 0 }) {
 			return true
 		}
 	}

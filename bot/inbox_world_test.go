@@ -373,6 +373,14 @@ func (p *process) Forget(ctx context.Context, before time.Time) error {
 	return p.call("store Forget", func() error { return p.Store.Forget(ctx, before) })
 }
 
+func (p *process) KeepReading(ctx context.Context, r rotation.Reading) error {
+	return p.call("store KeepReading", func() error { return p.Store.KeepReading(ctx, r) })
+}
+
+func (p *process) DropReadings(ctx context.Context) error {
+	return p.call("store DropReadings", func() error { return p.Store.DropReadings(ctx) })
+}
+
 // mortalIAM is the account as a process sees it.
 type mortalIAM struct {
 	*account

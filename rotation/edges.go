@@ -89,10 +89,10 @@ type Hand interface {
 	Withdraw(ctx context.Context, post Post) error
 }
 
-// Store keeps one Progress per user, what Slack has delivered, claims, and entries. Every method is durable when it returns nil. An
+// Store keeps one Progress per user, what Slack has delivered, claims, entries, and what a scan has read that is not through. Every method is durable when it returns nil. An
 // error other than ErrNotFound and ErrConflict means that the outcome is unknown: read again.
 //
-// It is wider than one would like, because one write has to be one transaction of one store; each of its four parts is small.
+// It is wider than one would like, because one write has to be one transaction of one store; each of its five parts is small.
 type Store interface {
 	// Get reads a user's progress by UserRef.ID. ErrNotFound: there is none.
 	Get(ctx context.Context, id string) (Progress, error)
@@ -119,6 +119,7 @@ type Store interface {
 	Entries(ctx context.Context, fn func(key string, e Entry) error) error
 
 	Inbox
+	Readings
 }
 
 // Inbox keeps what Slack has delivered until it has been worked, and some time after, so that a second delivery is recognised.

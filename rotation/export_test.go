@@ -52,3 +52,6 @@ func LeaseOf(s Stage) time.Duration {
 
 // Gather groups calls as a trace has them.
 func Gather(calls map[string][]Call) ([]Caller, int) { return gather(calls) }
+
+// InQuarantine tells what the latest scan has seen.
+func (e *Engine) InQuarantine(u UserRef) bool { return e.inQuarantine(u) }

@@ -26,6 +26,9 @@ func spoilt(method string) map[string]fate {
 	return all
 }
 
+// ofManyAccounts are the writes of a scan of more than the one account that the ways have. TestSurvey_BearsALostCache spoils them.
+var ofManyAccounts = []string{"KeepReading", "DropReadings"}
+
 // nth is the fate of the n-th call of a method, by whichever process; the other calls go as they would.
 func nth(method string, n int, becomes fate, otherwise func(*process, string) fate) func(*process, string) fate {
 	return func(p *process, called string) fate {
@@ -86,7 +89,7 @@ func TestFaultPairs(t *testing.T) {
 		}
 	}
 	for _, method := range slices.Concat(methods[rotation.IAM](), methods[rotation.Hand](), methods[rotation.Vault](), methods[rotation.Trail](), storeWrites()) {
-		if met[method] == 0 {
+		if met[method] == 0 && !slices.Contains(ofManyAccounts, method) {
 			t.Errorf("%s is never called, so that nothing is known of its failures", method)
 		}
 	}

@@ -159,6 +159,14 @@ func (f *faulty) Forget(ctx context.Context, before time.Time) error {
 	return f.write("Forget", func() error { return f.to.Forget(ctx, before) })
 }
 
+func (f *faulty) KeepReading(ctx context.Context, r rotation.Reading) error {
+	return f.write("KeepReading", func() error { return f.to.KeepReading(ctx, r) })
+}
+
+func (f *faulty) DropReadings(ctx context.Context) error {
+	return f.write("DropReadings", func() error { return f.to.DropReadings(ctx) })
+}
+
 func (f *faulty) Get(ctx context.Context, id string) (p rotation.Progress, err error) {
 	err = f.read(func() (err error) { p, err = f.to.Get(ctx, id); return err })
 	return p, err
@@ -185,10 +193,14 @@ func (f *faulty) Waiting(ctx context.Context, fn func(rotation.Envelope) error) 
 	return f.read(func() error { return f.to.Waiting(ctx, fn) })
 }
 
+func (f *faulty) Readings(ctx context.Context, fn func(rotation.Reading) error) error {
+	return f.read(func() error { return f.to.Readings(ctx, fn) })
+}
+
 var _ rotation.Store = (*faulty)(nil)
 
 // storeReads are the methods of a store that change nothing. All others are writes.
-var storeReads = []string{"Get", "Scan", "Live", "Claimed", "Entries", "Waiting"}
+var storeReads = []string{"Get", "Scan", "Live", "Claimed", "Entries", "Waiting", "Readings"}
 
 func methods[T any]() []string {
 	var names []string

@@ -117,7 +117,7 @@ func (p Policy) Suspicious(row ReportRow, now time.Time) bool {
 
 // Survey is the outcome of one scan.
 type Survey struct {
-	At       time.Time
+	At       time.Time // when it began, or the one that was cut off and that it goes on with
 	Accounts []AccountState
 	Findings []Finding // the gravest first
 	// Overruled are the rotations of which the evidence was overruled lately; whoever tells of the survey adds them.

@@ -161,6 +161,7 @@ type directory struct {
 	links linkList
 
 	quarantine map[UserRef]bool // those whom AWS had quarantined when they were last seen
+	scanned    time.Time        // when the latest scan was through
 }
 
 type userList struct {

@@ -1,6 +1,7 @@
 package rotation_test
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -17,6 +18,7 @@ type quickStore struct {
 	claims    map[string]rotation.Claim
 	entries   map[string]rotation.Entry
 	envelopes map[string]rotation.Envelope
+	readings  []rotation.Reading
 }
 
 var _ rotation.Store = (*quickStore)(nil)
@@ -205,5 +207,32 @@ func (s *quickStore) Forget(_ context.Context, before time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	maps.DeleteFunc(s.envelopes, func(_ string, v rotation.Envelope) bool { return v.Done && v.At.Before(before) })
+	return nil
+}
+
+func (s *quickStore) KeepReading(_ context.Context, r rotation.Reading) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.readings = append(s.readings, r)
+	return nil
+}
+
+func (s *quickStore) Readings(_ context.Context, fn func(rotation.Reading) error) error {
+	s.mu.Lock()
+	all := slices.Clone(s.readings)
+	s.mu.Unlock()
+	slices.SortStableFunc(all, func(a, b rotation.Reading) int { return cmp.Compare(a.Turn, b.Turn) })
+	for _, r := range all {
+		if err := fn(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *quickStore) DropReadings(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.readings = nil
 	return nil
 }

@@ -27,10 +27,11 @@ const (
 type Scan struct {
 	Accounts   []Account
 	Policy     Policy
-	ReportOnly bool             // go by the report, which has no key ids and may be four hours old, and ask for no keys
-	Now        func() time.Time // nil: time.Now
-	Logger     *slog.Logger     // nil: discard
-	Read       func()           // called after each account, by any goroutine; nil: not
+	ReportOnly bool               // go by the report, which has no key ids and may be four hours old, and ask for no keys
+	Now        func() time.Time   // nil: time.Now
+	Logger     *slog.Logger       // nil: discard
+	Kept       map[string]Reading // by account: what was read of it to its end before, so that it is not read; may be nil
+	Read       func(AccountState) // called after each account, by any goroutine; nil: not
 }
 
 // Sight is one user as a scan saw them, or the root user.
@@ -77,7 +78,7 @@ func (s Scan) Each(ctx context.Context, found func(Sight) error) []AccountState 
 				a := sweep{Scan: s, account: s.Accounts[i], found: inTurn}
 				states[i] = a.run(ctx)
 				if s.Read != nil {
-					s.Read()
+					s.Read(states[i])
 				}
 			}
 		})
@@ -136,6 +137,9 @@ var errHopeless = &CallError{Op: "ask again for what was denied", Class: ClassDe
 
 func (a *sweep) run(ctx context.Context) AccountState {
 	a.state = AccountState{ID: a.account.ID, Name: a.account.Name}
+	if kept, ok := a.Kept[a.account.ID]; ok {
+		return a.replay(kept)
+	}
 	err := a.readReport(ctx)
 	if err == nil {
 		err = a.readUsers(ctx)

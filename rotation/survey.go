@@ -9,12 +9,18 @@ import (
 	"time"
 )
 
-// Survey scans every account. It writes the warnings that fall due to the owners' progress, each once, and returns the findings.
+// Survey scans every account, or those that a scan which was cut off has not read. It writes the warnings that fall due to the owners'
+// progress, each once, and returns the findings.
 func (e *Engine) Survey(ctx context.Context) (Survey, error) {
-	s := Survey{At: e.now()}
-	scan := Scan{Accounts: e.cfg.Accounts, Policy: e.cfg.Policy, Now: e.now, Logger: e.log}
+	earlier := e.resume(ctx, e.cfg.Accounts)
+	s := Survey{At: earlier.Scan}
+	scan := Scan{
+		Accounts: e.cfg.Accounts, Policy: e.cfg.Policy, Now: e.now, Logger: e.log,
+		Kept: earlier.taken, Read: func(state AccountState) { earlier.read(ctx, state) },
+	}
 	var quarantine []UserRef
 	s.Accounts = scan.Each(ctx, func(seen Sight) error {
+		earlier.sight(ctx, seen)
 		if seen.User.Quarantine != "" {
 			quarantine = append(quarantine, seen.User.Ref)
 			e.people.note(seen.User.Ref.Account, quarantine, false) // before anything of it is accepted
@@ -31,7 +37,11 @@ func (e *Engine) Survey(ctx context.Context) (Survey, error) {
 		return s, fmt.Errorf("survey: %w", err)
 	}
 	e.review(ctx)
-	return s, e.warn(ctx, s)
+	err := e.warn(ctx, s)
+	if ctx.Err() == nil {
+		e.through(ctx, earlier)
+	}
+	return s, err
 }
 
 func (e *Engine) surveyUser(ctx context.Context, seen Sight) ([]Finding, error) {

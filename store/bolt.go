@@ -23,6 +23,7 @@ var (
 		claimKind:    {docs: []byte("claims")},
 		entryKind:    {docs: []byte("entries")},
 		inboxKind:    {[]byte("inbox"), []byte("waiting")},
+		readingKind:  {docs: []byte("readings")},
 	}
 )
 
@@ -172,11 +173,13 @@ func (b *boltFile) drop(ctx context.Context, k kind, list []document) error {
 			if text == nil {
 				continue
 			}
-			switch rev, err := revOf(text); {
-			case err != nil:
-				return err
-			case rev != d.rev:
-				continue
+			if d.rev != anyRev {
+				switch rev, err := revOf(text); {
+				case err != nil:
+					return err
+				case rev != d.rev:
+					continue
+				}
 			}
 			// A crash before the commit leaves all of the list, one after it none; what is left is dropped by a later call.
 			result = nil

@@ -164,10 +164,35 @@ func (fl *file) prepare() error {
 	case schema < fileSchema:
 		err = fl.migrate()
 	}
+	if err == nil {
+		err = fl.addReadings()
+	}
 	if err != nil {
 		return err
 	}
 	return fl.tighten()
+}
+
+// addReadings makes the bucket for readings in a file that has none. That is no other schema: a version that does not know the bucket leaves
+// it alone, and what it holds is too old to count when a later version finds it again.
+func (fl *file) addReadings() error {
+	there := false
+	name := shelves[readingKind].docs
+	err := fl.db.View(func(tx *bbolt.Tx) error {
+		there = tx.Bucket(name) != nil
+		return nil
+	})
+	if err != nil || there {
+		return err
+	}
+	err = fl.db.Update(func(tx *bbolt.Tx) error {
+		_, err := tx.CreateBucketIfNotExists(name)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("make the bucket %s: %w", name, err)
+	}
+	return nil
 }
 
 // fill makes the buckets and the mark in one transaction. A crash before it leaves an empty file or a bbolt file without buckets, which

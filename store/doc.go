@@ -16,6 +16,11 @@
 // takes the place of the one before it or fails; an entry is never replaced. What they say is the same in every backend, which sees keys,
 // revs and bytes only (documents.go).
 //
+// Beside them stand the readings of a scan that is not through (reading.go), in parts that fit into an item of DynamoDB. They are a cache of what
+// AWS says, good for an hour: one that is damaged, missing or of another version is left out and not refused. So a file is opened
+// whatever stands in their bucket, a copy leaves them behind, and a backup, which is the file as it is, does not count them. Their bucket is no
+// other schema either: a version that does not know it passes over it, and a later one finds what it left too old.
+//
 // There is one index, of what is to be done: a progress that is Live, an envelope that is not Done. It is derived from the document by
 // the same write and says nothing that the document does not say. A file keeps it in the transaction of the document, and a file
 // whose index and documents differ is damaged. DynamoDB's may lag behind by a moment, which does no harm in either direction: whoever

@@ -20,12 +20,15 @@ type backend interface {
 	each(ctx context.Context, k kind, fn func(key string, text []byte) error) error
 	// open calls fn with the key and the rev of every open document of a kind. It may lag behind a write by a moment.
 	open(ctx context.Context, k kind, fn func(key string, rev uint64) error) error
-	// drop removes the documents that are still at the rev they have in list.
+	// drop removes the documents that are still at the rev they have in list, or at whichever for anyRev.
 	drop(ctx context.Context, k kind, list []document) error
 }
 
 // documents implements rotation.Store with a backend.
 type documents struct{ back backend }
+
+// anyRev has a document dropped without a look at it.
+const anyRev = 0
 
 // batch is how many documents one transaction reads or drops at most.
 const batch = 64
@@ -158,7 +161,7 @@ func (d documents) Settle(ctx context.Context, v rotation.Envelope) (rotation.En
 // Waiting implements rotation.Inbox. Each envelope is read by itself, so that one which is done by now is left out although the index has
 // not followed yet.
 func (d documents) Waiting(ctx context.Context, fn func(rotation.Envelope) error) error {
-	var odd oddEnvelopes
+	odd := odd{what: "envelope"}
 	err := d.back.open(ctx, inboxKind, func(id string, _ uint64) error {
 		text, err := d.back.get(ctx, inboxKind, id)
 		if errors.Is(err, rotation.ErrNotFound) {
@@ -183,19 +186,20 @@ func (d documents) Waiting(ctx context.Context, fn func(rotation.Envelope) error
 	return odd.err()
 }
 
-// oddEnvelopes are those that cannot be read. They hide none of the others, and are not passed over in silence.
-type oddEnvelopes struct {
+// odd are documents that cannot be read. They hide none of the others, and are not passed over in silence.
+type odd struct {
+	what  string
 	n     int
 	first error
 }
 
-func (o *oddEnvelopes) add(id string, err error) {
+func (o *odd) add(key string, err error) {
 	if o.n++; o.n == 1 {
-		o.first = fmt.Errorf("read envelope %.100q: %w", id, err)
+		o.first = fmt.Errorf("read %s %.100q: %w", o.what, key, err)
 	}
 }
 
-func (o *oddEnvelopes) err() error {
+func (o *odd) err() error {
 	if o.n > 1 {
 		return fmt.Errorf("%w; and %d more like it", o.first, o.n-1)
 	}
@@ -205,7 +209,7 @@ func (o *oddEnvelopes) err() error {
 // Forget implements rotation.Inbox. A crash leaves some of them for the next call.
 func (d documents) Forget(ctx context.Context, before time.Time) error {
 	var old []document
-	var odd oddEnvelopes
+	odd := odd{what: "envelope"}
 	err := d.back.each(ctx, inboxKind, func(id string, text []byte) error {
 		v, err := decodeEnvelope(id, text)
 		if err != nil {

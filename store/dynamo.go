@@ -153,7 +153,7 @@ func (t *dynamoTable) each(ctx context.Context, k kind, fn func(key string, text
 	}
 	return t.query(ctx, k, q, func(p *page, it item) error {
 		key, doc := stringIn(it, attrKey), []byte(stringIn(it, attrDoc))
-		if k != entryKind && (t.writes.Load() != p.written || time.Since(p.asked) > t.fresh) {
+		if k != entryKind && k != readingKind && (t.writes.Load() != p.written || time.Since(p.asked) > t.fresh) {
 			var err error
 			switch doc, err = t.get(ctx, k, key); {
 			case errors.Is(err, rotation.ErrNotFound):
@@ -215,11 +215,11 @@ func (t *dynamoTable) query(ctx context.Context, k kind, q *dynamodb.QueryInput,
 func (t *dynamoTable) drop(ctx context.Context, k kind, list []document) error {
 	for _, d := range list {
 		// A crash in between leaves the rest for a later call. An item that somebody has dropped or changed meanwhile fails the condition.
-		_, _, err := send(ctx, t, t.api.DeleteItem, &dynamodb.DeleteItemInput{
-			TableName: &t.name, Key: itemKey(k, d.key),
-			ConditionExpression:       aws.String(attrRev + " = :rev"),
-			ExpressionAttributeValues: item{":rev": number(d.rev)},
-		})
+		in := &dynamodb.DeleteItemInput{TableName: &t.name, Key: itemKey(k, d.key)}
+		if d.rev != anyRev {
+			in.ConditionExpression, in.ExpressionAttributeValues = aws.String(attrRev+" = :rev"), item{":rev": number(d.rev)}
+		}
+		_, _, err := send(ctx, t, t.api.DeleteItem, in)
 		t.writes.Add(1)
 		if err != nil && !refused(err) {
 			return err

@@ -21,7 +21,7 @@ var _ Closer = (*Mem)(nil)
 // NewMem makes an empty store.
 func NewMem() *Mem {
 	back := &memory{kinds: map[kind]map[string]document{}, commit: func(apply func() error) error { return apply() }}
-	for _, k := range kinds {
+	for _, k := range append(slices.Clone(kinds), readingKind) {
 		back.kinds[k] = map[string]document{}
 	}
 	return &Mem{documents{back}}
@@ -116,7 +116,7 @@ func (m *memory) all(ctx context.Context, k kind, fn func(document) error) error
 func (m *memory) drop(ctx context.Context, k kind, list []document) error {
 	return m.change(ctx, func() error {
 		for _, d := range list {
-			if m.kinds[k][d.key].rev == d.rev {
+			if d.rev == anyRev || m.kinds[k][d.key].rev == d.rev {
 				delete(m.kinds[k], d.key)
 			}
 		}

@@ -324,8 +324,8 @@ func TestRecord_NamesNotUTF8(t *testing.T) {
 // TestRecord_NoSecret walks all that is stored.
 func TestRecord_NoSecret(t *testing.T) {
 	for _, typ := range []reflect.Type{
-		reflect.TypeFor[rotation.Progress](), reflect.TypeFor[rotation.Entry](), reflect.TypeFor[rotation.Claim](), reflect.TypeFor[rotation.Envelope](),
-		reflect.TypeFor[progressRecord](), reflect.TypeFor[loneEntry](), reflect.TypeFor[claimRecord](), reflect.TypeFor[envelopeRecord](),
+		reflect.TypeFor[rotation.Progress](), reflect.TypeFor[rotation.Entry](), reflect.TypeFor[rotation.Claim](), reflect.TypeFor[rotation.Envelope](), reflect.TypeFor[rotation.Reading](),
+		reflect.TypeFor[progressRecord](), reflect.TypeFor[loneEntry](), reflect.TypeFor[claimRecord](), reflect.TypeFor[envelopeRecord](), reflect.TypeFor[readingRecord](),
 	} {
 		if where := findSecret(typ, typ.String()); where != "" {
 			t.Errorf("%s could hold a secret", where)

@@ -19,8 +19,11 @@ const (
 	claimKind    kind = "claim"    // by name
 	entryKind    kind = "entry"    // by the key it was recorded under; always at rev 1
 	inboxKind    kind = "inbox"    // by the envelope's id; open: not Done
+	readingKind  kind = "reading"  // by scan, account, turn and part; always at rev 1
 )
 
+// kinds are those of the documents. Readings are not among them: nothing is lost with them, so that they are not checked when a file is
+// opened, counted in a backup, or copied to another store.
 var kinds = []kind{progressKind, claimKind, entryKind, inboxKind}
 
 // document is what a backend stores of any kind, without knowing what it says.

@@ -13,6 +13,7 @@ func cancelled(t *testing.T, s rotation.Store) {
 	want := create(t, s, rotation.Progress{User: user(1), Owed: true})
 	waits := accept(t, s, rotation.Envelope{ID: "waits", At: noon})
 	done := accept(t, s, rotation.Envelope{ID: "done", At: noon, Done: true})
+	keepReading(t, s, reading("a", 0))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, call := range []struct {
@@ -38,6 +39,11 @@ func cancelled(t *testing.T, s rotation.Store) {
 			return s.Waiting(ctx, func(rotation.Envelope) error { t.Error("waiting called back"); return nil })
 		}},
 		{"forget", func() error { return s.Forget(ctx, noon.Add(time.Hour)) }},
+		{"keep a reading", func() error { return s.KeepReading(ctx, reading("b", 0)) }},
+		{"readings", func() error {
+			return s.Readings(ctx, func(rotation.Reading) error { t.Error("readings called back"); return nil })
+		}},
+		{"drop readings", func() error { return s.DropReadings(ctx) }},
 	} {
 		wantErr(t, call.name, call.make(), context.Canceled)
 	}
@@ -50,6 +56,7 @@ func cancelled(t *testing.T, s rotation.Store) {
 		t.Errorf("the cancelled record left %v", got)
 	}
 	wantWaiting(t, s, waits)
+	wantReadings(t, s, reading("a", 0))
 	_, err = s.Accept(t.Context(), done)
 	wantErr(t, "accept what was not forgotten", err, rotation.ErrConflict)
 }
@@ -60,6 +67,7 @@ func cancelledInside(t *testing.T, s rotation.Store) {
 		create(t, s, rotation.Progress{User: user(n), Owed: true})
 		record(t, s, fmt.Sprint(n), rotation.Entry{})
 		waits = append(waits, accept(t, s, rotation.Envelope{ID: fmt.Sprint(n)}))
+		keepReading(t, s, reading("a", n))
 	}
 	wantIndex(t, s)
 	wantWaiting(t, s, waits...)
@@ -78,6 +86,9 @@ func cancelledInside(t *testing.T, s rotation.Store) {
 		}},
 		{"waiting", func(ctx context.Context, called func()) error {
 			return s.Waiting(ctx, func(rotation.Envelope) error { called(); return nil })
+		}},
+		{"readings", func(ctx context.Context, called func()) error {
+			return s.Readings(ctx, func(rotation.Reading) error { called(); return nil })
 		}},
 	} {
 		ctx, cancel := context.WithCancel(t.Context())

@@ -134,6 +134,14 @@ var writes = []write{
 		wantNotAccepted(t, s, "waits")
 		accept(t, s, rotation.Envelope{ID: "old"})
 	}},
+	{"keep a reading", func(*testing.T, rotation.Store) {}, func(t *testing.T, s rotation.Store) error {
+		return s.KeepReading(t.Context(), reading("a", 0))
+	}, rotation.ErrConflict, nil},
+	{"drop readings", func(t *testing.T, s rotation.Store) {
+		keepReading(t, s, reading("a", 0)) // of several, a backend may drop one after the other
+	}, func(t *testing.T, s rotation.Store) error {
+		return s.DropReadings(t.Context())
+	}, nil, nil},
 }
 
 // state is all that the writes above can change and that can be read.
@@ -143,12 +151,13 @@ type state struct {
 	entries  []kept
 	waiting  map[string]rotation.Envelope
 	live     map[string]uint64
+	readings []rotation.Reading
 }
 
 func stateOf(t *testing.T, s rotation.Store) state {
 	t.Helper()
 	wantIndex(t, s)
-	st := state{progress: scanned(t, s), entries: entries(t, s), waiting: waiting(t, s), live: live(t, s)}
+	st := state{progress: scanned(t, s), entries: entries(t, s), waiting: waiting(t, s), live: live(t, s), readings: readings(t, s)}
 	switch c, err := s.Claimed(t.Context(), "n"); {
 	case err == nil:
 		st.claims = append(st.claims, c)
@@ -163,6 +172,6 @@ func wantState(t *testing.T, s rotation.Store, want state) {
 	eventually(t, s, func() string {
 		got := stateOf(t, s)
 		return same(got.progress, want.progress) + same(got.claims, want.claims) + same(got.entries, want.entries) +
-			same(got.waiting, want.waiting) + same(got.live, want.live)
+			same(got.waiting, want.waiting) + same(got.live, want.live) + same(got.readings, want.readings)
 	})
 }

@@ -19,6 +19,7 @@ func RunReopen(t *testing.T, open func(t *testing.T) rotation.Store, reopen func
 		{"Reopen/claims", reopenClaims},
 		{"Reopen/entries", reopenEntries},
 		{"Reopen/inbox", reopenInbox},
+		{"Reopen/readings", reopenReadings},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			test.run(t, subject(open(t), options), func(s rotation.Store) rotation.Store {

@@ -63,7 +63,7 @@ const (
 var changingCalls = []string{
 	"aws CreateAccessKey", "aws UpdateAccessKey", "aws DeleteAccessKey", "aws CreateSecret", "aws PutSecretValue", "aws PutParameter",
 	"slack chat.postMessage", "slack chat.update", "slack chat.delete", "slack views.update", "slack files.completeUploadExternal", ackCall,
-	"store Create", "store Replace", "store Claim", "store Record", "store Accept", "store Settle",
+	"store Create", "store Replace", "store Claim", "store Record", "store Accept", "store Settle", "store KeepReading", "store DropReadings",
 }
 
 // outcall is an outside call that was made.
@@ -389,4 +389,19 @@ func (s storeCalls) Waiting(ctx context.Context, fn func(rotation.Envelope) erro
 func (s storeCalls) Forget(ctx context.Context, before time.Time) error {
 	s.next("Forget")
 	return s.doorStore.Forget(ctx, before)
+}
+
+func (s storeCalls) KeepReading(ctx context.Context, r rotation.Reading) error {
+	s.next("KeepReading")
+	return s.doorStore.KeepReading(ctx, r)
+}
+
+func (s storeCalls) Readings(ctx context.Context, fn func(rotation.Reading) error) error {
+	s.next("Readings")
+	return s.doorStore.Readings(ctx, fn)
+}
+
+func (s storeCalls) DropReadings(ctx context.Context) error {
+	s.next("DropReadings")
+	return s.doorStore.DropReadings(ctx)
 }

@@ -399,6 +399,18 @@ func (d *doorStore) Forget(ctx context.Context, before time.Time) error {
 	return d.through(ctx, "Forget", func() error { return d.base.Forget(ctx, before) })
 }
 
+func (d *doorStore) KeepReading(ctx context.Context, r rotation.Reading) error {
+	return d.through(ctx, "KeepReading", func() error { return d.base.KeepReading(ctx, r) })
+}
+
+func (d *doorStore) Readings(ctx context.Context, fn func(rotation.Reading) error) error {
+	return d.through(ctx, "Readings", func() error { return d.base.Readings(ctx, fn) })
+}
+
+func (d *doorStore) DropReadings(ctx context.Context) error {
+	return d.through(ctx, "DropReadings", func() error { return d.base.DropReadings(ctx) })
+}
+
 func (d *doorStore) Shared() bool { return d.k.w.shape.shared }
 
 // Close leaves the store open for the next process.

@@ -75,7 +75,7 @@ func Scan(ctx context.Context, o ScanOptions) (listing.Listing, error) {
 		scan.Accounts = append(scan.Accounts, rotation.Account{ID: a.ID, Name: a.Name, IAM: adapter})
 	}
 	var done atomic.Int64
-	scan.Read = func() {
+	scan.Read = func(rotation.AccountState) {
 		if n := done.Add(1); o.Progress != nil {
 			o.Progress(int(n), len(chosen))
 		}

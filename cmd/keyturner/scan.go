@@ -54,7 +54,10 @@ func scanCommand() *cobra.Command {
 elsewhere.
 
 Exit code 0: everything was looked at and nothing is due. 1: something is. 2: not everything could be looked at, or the command
-line or the configuration is wrong; whatever was found is listed all the same. What is exempt is listed, and not due.`,
+line or the configuration is wrong; whatever was found is listed all the same. What is exempt is listed, and not due.
+
+Ctrl-C ends it with exit code 2, says how many accounts were read, and lists nothing. A scan of this kind keeps nothing: the next one
+reads every account.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return scan(cmd.Context(), flags, cmd.OutOrStdout(), cmd.ErrOrStderr())

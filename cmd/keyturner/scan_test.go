@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/csv"
 	"encoding/json"
 	"flag"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,11 +31,7 @@ var update = flag.Bool("update", false, "write the golden files")
 // scanned scans the world of scanConfig on scanDay.
 func scanned(t *testing.T, reportOnly bool, accounts ...string) (found listing.Listing) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "keyturner.yaml")
-	if err := os.WriteFile(path, []byte(scanConfig), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cfg, err := app.LoadForScan(path)
+	cfg, err := app.LoadForScan(writeScanConfig(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,6 +47,15 @@ func scanned(t *testing.T, reportOnly bool, accounts ...string) (found listing.L
 		}
 	})
 	return found
+}
+
+func writeScanConfig(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "keyturner.yaml")
+	if err := os.WriteFile(path, []byte(scanConfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // TestScan_Formats compares what a scan writes, in each format, with golden files.
@@ -290,6 +297,67 @@ func TestScan_Organization(t *testing.T) {
 	if code != 2 || stdout.Len() > 0 || !strings.Contains(stderr.String(), "organization-policy.json") {
 		t.Errorf("exit code %d: %s%s", code, stdout.String(), stderr.String())
 	}
+}
+
+// TestScan_CutOff: a scan that is ended in the midst says how far it was, and lists nothing that could be taken for the whole.
+func TestScan_CutOff(t *testing.T) {
+	cfg, err := app.LoadForScan(writeScanConfig(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		sim, key, secret := scanSim(t, time.Now)
+		ctx, cancel := context.WithCancel(t.Context())
+		found, err := app.Scan(ctx, app.ScanOptions{
+			Config: cfg, Progress: func(int, int) { cancel() },
+			AWS: &aws.Config{Credentials: credentials.NewStaticCredentialsProvider(key, secret, ""), HTTPClient: &http.Client{Transport: noRoles{sim.Transport(), ctx.Done()}}},
+		})
+		if err == nil || !strings.Contains(err.Error(), "cut off when 1 of 3 accounts were read") || found.Complete || len(found.Findings)+len(found.Accounts) > 0 {
+			t.Errorf("error %v, and %d findings are listed", err, len(found.Findings))
+		}
+	})
+
+	sim, key, secret := scanSim(t, time.Now)
+	organization := strings.Replace(scanConfig, "accounts:", "organization: {role_name: keyturner}\naccounts:", 1)
+	for _, test := range []struct{ config, says string }{
+		{scanConfig, "cut off when 0 of 3 accounts were read"},
+		{organization, "cut off before an account was read"},
+	} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		for name, value := range scanServer(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { interrupt(); sim.ServeHTTP(w, r) }), key, secret) {
+			t.Setenv(name, value)
+		}
+		path := filepath.Join(t.TempDir(), "keyturner.yaml")
+		if err := os.WriteFile(path, []byte(test.config), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, format := range []string{"table", "csv", "json"} {
+			var stdout, stderr bytes.Buffer
+			code := run(ctx, []string{"scan", "--config", path, "--format", format}, &stdout, &stderr)
+			if code != exitNotSeen || stdout.Len() > 0 || !strings.Contains(stderr.String(), test.says) || strings.Contains(stderr.String(), "context") {
+				t.Errorf("exit code %d; it wrote %q and %q, want %q", code, stdout.String(), stderr.String(), test.says)
+			}
+		}
+	}
+}
+
+// noRoles lets nobody assume a role until the end.
+type noRoles struct {
+	next http.RoundTripper
+	end  <-chan struct{}
+}
+
+func (n noRoles) RoundTrip(r *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.Contains(body, []byte("Action=AssumeRole")) {
+		<-n.end
+	}
+	r = r.Clone(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return n.next.RoundTrip(r)
 }
 
 func TestBar(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -71,10 +72,10 @@ func scanSim(t *testing.T, now func() time.Time) (sim *iamsim.Sim, key, secret s
 	return sim, key, secret
 }
 
-// scanServer serves a simulator, and returns the environment that points the program at it.
-func scanServer(t *testing.T, sim *iamsim.Sim, key, secret string) map[string]string {
+// scanServer serves a simulator of AWS, and returns the environment that points the program at it.
+func scanServer(t *testing.T, aws http.Handler, key, secret string) map[string]string {
 	t.Helper()
-	server := httptest.NewServer(sim)
+	server := httptest.NewServer(aws)
 	t.Cleanup(server.Close)
 	return map[string]string{
 		"AWS_ENDPOINT_URL": server.URL, "AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_SESSION_TOKEN": "",

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -57,7 +58,9 @@ func Scan(ctx context.Context, o ScanOptions) (listing.Listing, error) {
 		o.AWS = &loaded
 	}
 	var err error
-	if o.Config, err = o.Config.withMembers(ctx, *o.AWS); err != nil {
+	if o.Config, err = o.Config.withMembers(ctx, *o.AWS); err != nil && ctx.Err() != nil {
+		return listing.Listing{}, errors.New("the scan was cut off before an account was read: nothing is known; run it again")
+	} else if err != nil {
 		return listing.Listing{}, err
 	}
 	chosen, err := o.chosen()
@@ -85,9 +88,6 @@ func Scan(ctx context.Context, o ScanOptions) (listing.Listing, error) {
 		Names: accountNames(chosen), At: o.Now().UTC(), Version: o.Version, ReportOnly: o.ReportOnly,
 	}
 	states := scan.Each(ctx, clerk.Note)
-	if err := ctx.Err(); err != nil {
-		return listing.Listing{}, fmt.Errorf("scan: %w", err)
-	}
 	for i, state := range states {
 		if state.Err == nil || rotation.ClassOf(state.Err) != rotation.ClassDenied {
 			continue
@@ -96,7 +96,22 @@ func Scan(ctx context.Context, o ScanOptions) (listing.Listing, error) {
 			states[i].Err = err
 		}
 	}
+	if ctx.Err() != nil {
+		return listing.Listing{}, cutOff(states)
+	}
 	return clerk.Listing(states), nil
+}
+
+// cutOff says how far a scan came that somebody has ended. What it has found is not listed: it could be taken for all there is.
+func cutOff(states []rotation.AccountState) error {
+	read := 0
+	for _, a := range states {
+		if a.Err == nil {
+			read++
+		}
+	}
+	return fmt.Errorf("the scan was cut off when %d of %d accounts were read: nothing is listed, since a part could be taken for the whole; run it again",
+		read, len(states))
 }
 
 // chosen are the accounts that are asked for.

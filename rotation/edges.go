@@ -89,8 +89,8 @@ type Hand interface {
 	Withdraw(ctx context.Context, post Post) error
 }
 
-// Store keeps one Progress per user, what Slack has delivered, claims, entries, and what a scan has read that is not through. Every method is durable when it returns nil. An
-// error other than ErrNotFound and ErrConflict means that the outcome is unknown: read again.
+// Store keeps one Progress per user, what Slack has delivered, claims, entries, and what a scan has read that is not through. Every method is
+// durable when it returns nil. An error other than ErrNotFound and ErrConflict means that the outcome is unknown: read again.
 //
 // It is wider than one would like, because one write has to be one transaction of one store; each of its five parts is small.
 type Store interface {

@@ -44,6 +44,9 @@ func beginWith(t *testing.T, set settings) *story {
 	if set.data == "" {
 		set.data = t.TempDir()
 	}
+	if set.begins.IsZero() {
+		set.begins = nextMonday(t)
+	}
 	w, err := newWorld(t.Context(), set)
 	if err != nil {
 		t.Fatal(err)
@@ -74,6 +77,13 @@ func beginWith(t *testing.T, set settings) *story {
 		}
 	})
 	return s
+}
+
+// nextMonday is when stories begin, unless they say otherwise: people are at work.
+func nextMonday(t *testing.T) time.Time {
+	t.Helper()
+	now := time.Now().In(vienna(t))
+	return time.Date(now.Year(), now.Month(), now.Day()+(8-int(now.Weekday()))%7, 11, 30, 0, 0, now.Location())
 }
 
 func (s *story) must(err error) {

@@ -161,7 +161,7 @@ func TestStory_NobodyAnswersForAWeek(t *testing.T) {
 // Carol approves in a freeze: it is done after it, and everybody is told so. Then the next change waits for nothing more.
 func TestStory_AFreezeHoldsWhatIsApproved(t *testing.T) {
 	t.Parallel()
-	now := time.Now().UTC()
+	now := nextMonday(t).UTC()
 	freeze := fmt.Sprintf("\napproval:\n  - name: deploys\n    users: [\"ci-*\"]\n    approvers: [%s, %s]\n    freezes: [{from: %s, until: %s, reason: \"The year is being closed.\"}]\n",
 		carol, dave, now.AddDate(0, 0, -1).Format(time.DateOnly), now.AddDate(0, 0, 4).Format(time.DateOnly))
 	s := beginWith(t, settings{further: freeze})

@@ -30,8 +30,9 @@ type settings struct {
 	page, slack, aws string // addresses to listen at; empty page: no page
 	data             string // folder of the bbolt file; empty: a temporary one, removed at the end
 	logs             io.Writer
-	applications     bool   // run applications that keep using their keys
-	further          string // lines of configuration beside the sandbox's own
+	applications     bool      // run applications that keep using their keys
+	begins           time.Time // zero: now, or when people are at work next
+	further          string    // lines of configuration beside the sandbox's own
 }
 
 // world is one running sandbox: simulated Slack, simulated AWS, the real app between them, and the page.
@@ -62,7 +63,7 @@ type server struct {
 
 // newWorld listens and wires everything; run serves. Close it in any case.
 func newWorld(ctx context.Context, s settings) (_ *world, err error) {
-	w := &world{clock: &clock{}, changes: newChanges(), name: rand.Text(), applications: &applications{}}
+	w := &world{clock: newClock(s.begins), changes: newChanges(), name: rand.Text(), applications: &applications{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, w.close())

@@ -76,6 +76,7 @@ func heldLines(v view, h rotation.Holding) string {
 		lines = append(lines, "A rotation is under way. "+standing(*h.Running)+" Next: "+v.next(*h.Running)+".")
 	}
 	lines = append(lines, acceptedLines(v, h, "")...)
+	lines = append(lines, heldWarnings(h.Held)...)
 	return strings.Join(lines, "\n")
 }
 

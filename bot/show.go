@@ -22,6 +22,7 @@ type wanted struct {
 	message message
 	once    bool                     // it is sent and never edited: a notice, or a line of a thread
 	done    func(*rotation.Progress) // notes that what is sent once was sent, or cannot be
+	notice  *rotation.Notice         // that it tells
 }
 
 // wants derives from progress which messages there should be.
@@ -78,12 +79,7 @@ func (b *Bot) wants(p rotation.Progress) []wanted {
 	}
 	ws = append(ws, b.wantsAccepted(p)...)
 	ws = append(ws, b.linkNotice(p)...)
-	for _, n := range p.Notices {
-		if n.Sent.IsZero() && n.Failed == "" {
-			ws = append(ws, wanted{noticeName(n), b.place(n.Owner), warningMessage(b.cfg.Outbox.today(), n, p.User), true, nil})
-		}
-	}
-	return ws
+	return append(ws, b.wantsNotices(p)...)
 }
 
 // place is where an owner is written to: a group has a channel, which may have gone from the configuration since.
@@ -253,6 +249,8 @@ func (b *Bot) firstToDo(p rotation.Progress, failed map[string]bool) toDo {
 		case failed[w.name] || post.Known() && post.Shown == w.message.hash():
 		case there && post.Known():
 			return toDo{w.name, func(ctx context.Context) error { return b.editCard(ctx, p, w, post) }}
+		case w.notice != nil:
+			return toDo{w.name, func(ctx context.Context) error { return b.sendNotice(ctx, p, w) }}
 		default:
 			return toDo{w.name, func(ctx context.Context) error { return b.send(ctx, p, w) }}
 		}
@@ -293,6 +291,9 @@ func (b *Bot) wantedPosts(p rotation.Progress) map[string]rotation.Post {
 func againAfter(err error) time.Duration {
 	if open, ok := errors.AsType[*unsettled](err); ok {
 		return open.wait
+	}
+	if errors.Is(err, rotation.ErrNotTold) {
+		return againLater
 	}
 	switch rotation.ClassOf(err) {
 	case rotation.ClassRefused, rotation.ClassDenied, rotation.ClassInvalid:

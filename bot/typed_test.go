@@ -218,6 +218,13 @@ func holdings() []rotation.Holding {
 
 var replaceForList rotation.Rotation
 
+// heldHoldings has a warning that waits for the morning.
+func heldHoldings() []rotation.Holding {
+	h := holdings()[0]
+	h.Running, h.Held = nil, []rotation.Notice{{Key: oldKey, Days: 90, Owner: owner, Due: monday.Add(9 * time.Hour), From: monday.Add(24 * time.Hour)}}
+	return []rotation.Holding{h}
+}
+
 func refusedByAWS(class rotation.Class) error {
 	return &rotation.CallError{Op: "read", Class: class, Err: fmt.Errorf("internal words")}
 }
@@ -242,6 +249,7 @@ func TestInquiries(t *testing.T) {
 		"keys":           keysMessage(v, holdings()),
 		"keys-none":      keysMessage(v, nil),
 		"keys-many":      keysMessage(v, slices.Repeat(holdings(), 10)),
+		"keys-held":      keysMessage(v, heldHoldings()),
 		"keys-of":        keysOfMessage(v, holdings()[0]),
 		"history":        historyMessage(v, "None.", []rotation.Rotation{done, denied, closed, all["retire/lapsed"].r, all["adopt/cancelled"].r}, nil),
 		"history-none":   historyMessage(v, "None.", nil, nil),

@@ -130,6 +130,7 @@ func (e *Engine) Wake() {
 type glimpse struct {
 	rev    uint64
 	next   time.Time // when something falls due; zero: nothing will
+	read   time.Time // when it was read
 	work   work      // whose effect is under way
 	worked time.Time // since when that has been seen to be due and unchanged, by this machine's clock
 }
@@ -157,7 +158,8 @@ func (e *Engine) round(ctx context.Context) error {
 			}
 			return ctx.Err()
 		}
-		if p.handoverDue(e.now()) || p.Owed && p.Rev != g.rev {
+		now := e.now()
+		if p.handoverDue(now) || p.Owed && p.Rev != g.rev || p.opened(g.read, now) {
 			e.feed.add(id)
 		}
 		if tends := p.tends(); !tends.IsZero() && !e.now().Before(tends) {
@@ -165,6 +167,7 @@ func (e *Engine) round(ctx context.Context) error {
 		}
 		r, due := e.due(p)
 		g = g.renewed(p, due)
+		g.read, g.next = now, p.opens(now, g.next)
 		seen[id] = g
 		if due && e.mayWork(r, g) {
 			e.busy.start(r, func() { e.advance(ctx, r) }, e.Wake)

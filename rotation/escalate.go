@@ -239,9 +239,9 @@ func (e *Engine) reminderFor(ctx context.Context, r Rotation, c Candidate, now t
 	return at, next
 }
 
-// zone is where somebody works, as Slack has it, or else that of the schedules.
+// zone is where somebody works, as Slack has it, or else that of the schedules, as for a group.
 func (e *Engine) zone(ctx context.Context, m MemberID) *time.Location {
-	if e.cfg.Zone != nil {
+	if e.cfg.Zone != nil && !m.IsGroup() {
 		if zone := e.cfg.Zone(ctx, m); zone != nil {
 			return zone
 		}

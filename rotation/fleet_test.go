@@ -379,7 +379,10 @@ func (f *fleet) bot() {
 		}
 	}
 	if doc, err = p.Get(f.t.Context(), ci.ID()); err == nil && doc.Owed {
-		doc.Owed = false
+		doc.Owed, doc.Notices = false, slices.Clone(doc.Notices)
+		for i := range doc.Notices {
+			doc.Notices[i].Sent = time.Now()
+		}
 		_, _ = p.Keep(f.t.Context(), doc) // or it is owed still
 	}
 }

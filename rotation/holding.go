@@ -10,5 +10,6 @@ type Holding struct {
 	// Exemptions are those of single keys that are asked for or hold, and Snoozes those that hold.
 	Exemptions []KeyExemption
 	Snoozes    []Snooze
-	Err        error // why the keys could not be read: they are unknown then, not absent
+	Held       []Notice // that wait for the owner's working hours
+	Err        error    // why the keys could not be read: they are unknown then, not absent
 }

@@ -81,6 +81,7 @@ func (e *Engine) holding(ctx context.Context, u User) Holding {
 	}
 	h.Running, _ = p.Running()
 	h.Exemptions, h.Snoozes = p.Accepted(e.now())
+	h.Held = p.held(e.now())
 	h.Ownership = e.cfg.Owners.Of(ctx, u, p.Link)
 	h.Keys, h.Err = e.keys(ctx, e.accounts[u.Ref.Account], u.Ref)
 	return h

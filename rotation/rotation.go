@@ -282,11 +282,11 @@ type Progress struct {
 	Told       int             // entries, those filed too, that have been told where the rotation is shown, or need not be
 }
 
-// Live tells whether anything may still happen by itself: a rotation runs, a message is owed, a secret stands in Slack, or something is
-// accepted for a time.
+// Live tells whether anything may still happen by itself: a rotation runs, a message is owed, now or later, a secret stands in Slack, or
+// something is accepted for a time.
 func (p Progress) Live() bool {
 	_, runs := p.Running()
-	return p.Owed || runs || !p.tends().IsZero() || slices.ContainsFunc(p.All(), Rotation.exposes)
+	return p.Owed || runs || slices.ContainsFunc(p.Notices, Notice.Waits) || !p.tends().IsZero() || slices.ContainsFunc(p.All(), Rotation.exposes)
 }
 
 // exposes tells whether a message with a secret stands, or may stand, in Slack and can still be taken away.
@@ -371,6 +371,7 @@ type Notice struct {
 	Owner   MemberID
 	Created time.Time // the key's
 	Due     time.Time // when the scan found it
+	From    time.Time // it is not sent before, since its owner is not at work; zero: at once
 	Sent    time.Time // zero: still owed
 	Failed  string    // why it cannot be sent, if that is final
 	Most    int       // the days that such a key may be old; 0: it was not noted

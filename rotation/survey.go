@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 )
 
 // Survey scans every account, or those that a scan which was cut off has not read. It writes the warnings that fall due to the owners'
@@ -118,77 +117,3 @@ func (p Progress) expects(f Finding) bool {
 	r, ok := p.Running()
 	return ok && (f.Breach == TwoActive || f.Breach == LeftInactive && f.Key.ID == r.Old)
 }
-
-// warn writes what the survey found into the users' progress: a document for each user with a finding, so that a button can name it,
-// and the warning that an owner is owed. A crash between two of its writes leaves some users warned; the next survey warns the others,
-// and none twice.
-func (e *Engine) warn(ctx context.Context, s Survey) error {
-	var errs []error
-	for _, f := range s.Findings {
-		if f.Breach == RootKey {
-			continue
-		}
-		if err := e.warnOwner(ctx, f); err != nil {
-			errs = append(errs, fmt.Errorf("note finding on %s: %w", f.User, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-func (e *Engine) warnOwner(ctx context.Context, f Finding) error {
-	for {
-		p, err := e.Get(ctx, f.User.ID())
-		isNew := errors.Is(err, ErrNotFound)
-		if isNew {
-			p, err = Progress{User: f.User}, nil
-		}
-		if err != nil {
-			return err
-		}
-		due := p.owe(f, e.now())
-		if !due && !isNew {
-			return nil
-		}
-		_, err = e.put(ctx, p, isNew)
-		if !errors.Is(err, ErrConflict) {
-			e.feed.add(f.User.ID())
-			return err
-		}
-	}
-}
-
-// owe adds the warning for the highest threshold that the key has reached, unless it has been added before or nobody can act on it. A key
-// that is not used has its owner asked whether they need it, with the warning of its age if it has come to that.
-func (p *Progress) owe(f Finding, now time.Time) bool {
-	days := 0
-	switch f.Breach {
-	case TooOld:
-		days = wholeDays(f.Policy.MaxAge)
-	case SoonTooOld:
-		days = wholeDays(f.Policy.WarnAge)
-	case Unneeded, Idle:
-		if f.Key.Age(now) < f.Policy.WarnAge {
-			days = wholeDays(f.Policy.UnusedAge)
-		}
-	}
-	if days == 0 || f.Owner == "" || f.Exempt.Holds(now) || f.Snooze.Holds(now) || f.Running != "" {
-		return false
-	}
-	for i, n := range p.Notices {
-		if n.Key == f.Key.ID && n.Days >= days {
-			return false
-		}
-		if n.Key == f.Key.ID && n.Sent.IsZero() && n.Failed == "" {
-			p.Notices[i].Failed = "overtaken by the next warning"
-		}
-	}
-	p.Owed = true
-	notice := Notice{Key: f.Key.ID, Days: days, Owner: f.Owner, Created: f.Key.Created, Due: now, Most: wholeDays(f.Policy.MaxAge)}
-	if notice.Unused = f.Policy.Unused(f.Key, now); notice.Unused != "" {
-		notice.Use, notice.Instead = f.Key.LastUse, f.Instead
-	}
-	p.Notices = append(p.Notices, notice)
-	return true
-}
-
-func wholeDays(d time.Duration) int { return int(d / (24 * time.Hour)) }

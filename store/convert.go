@@ -296,14 +296,14 @@ func fromReminder(x rotation.Reminder) reminderRecord {
 
 func fromNotice(n rotation.Notice) noticeRecord {
 	return noticeRecord{
-		Key: n.Key, Days: n.Days, Owner: n.Owner, Created: n.Created.UTC(), Due: n.Due.UTC(), Sent: n.Sent.UTC(), Failed: n.Failed,
+		Key: n.Key, Days: n.Days, Owner: n.Owner, Created: n.Created.UTC(), Due: n.Due.UTC(), From: n.From.UTC(), Sent: n.Sent.UTC(), Failed: n.Failed,
 		Most: n.Most, Unused: n.Unused, Use: fromLastUse(n.Use), Instead: insteadRecord(n.Instead),
 	}
 }
 
 func (r noticeRecord) notice() rotation.Notice {
 	return rotation.Notice{
-		Key: r.Key, Days: r.Days, Owner: r.Owner, Created: r.Created, Due: r.Due, Sent: r.Sent, Failed: r.Failed,
+		Key: r.Key, Days: r.Days, Owner: r.Owner, Created: r.Created, Due: r.Due, From: r.From, Sent: r.Sent, Failed: r.Failed,
 		Most: r.Most, Unused: r.Unused, Use: rotation.LastUse(r.Use), Instead: rotation.Instead(r.Instead),
 	}
 }

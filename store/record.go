@@ -229,6 +229,7 @@ type (
 		Owner   rotation.MemberID `json:"owner,omitzero"`
 		Created time.Time         `json:"created,omitzero"`
 		Due     time.Time         `json:"due,omitzero"`
+		From    time.Time         `json:"from,omitzero"`
 		Sent    time.Time         `json:"sent,omitzero"`
 		Failed  string            `json:"failed,omitzero"`
 		Most    int               `json:"most,omitzero"`

@@ -149,7 +149,7 @@ func (o *watch) inv10() {
 			o.w.fail(10, "what is accepted is not shown as it should be: %s", problem)
 		}
 		for _, n := range p.Notices {
-			if n.Sent.IsZero() && n.Failed == "" && o.reachable(p) {
+			if n.Waits() && !n.Held(o.w.now()) && o.reachable(p) {
 				o.w.fail(10, "a warning is never sent: %s", p.User)
 			}
 		}

@@ -1,0 +1,45 @@
+package bot
+
+import (
+	"context"
+	"slices"
+
+	"github.com/keyturner/keyturner/rotation"
+)
+
+// A warning does not hurry: it waits until its owner is at work.
+
+// wantsNotices derives which warnings there should be now. What waits for its owner's working hours is not among them.
+func (b *Bot) wantsNotices(p rotation.Progress) []wanted {
+	var ws []wanted
+	for i, n := range p.Notices {
+		if n.Waits() && !n.Held(b.now()) {
+			m := warningMessage(b.cfg.Outbox.today(), n, p.User)
+			ws = append(ws, wanted{name: noticeName(n), channel: b.place(n.Owner), message: m, once: true, notice: &p.Notices[i]})
+		}
+	}
+	return ws
+}
+
+// sendNotice sends a warning if it is so still, and drops it if not: should it be so again, the scan finds it.
+func (b *Bot) sendNotice(ctx context.Context, p rotation.Progress, w wanted) error {
+	stands, err := b.cfg.Engine.Stands(ctx, p, *w.notice)
+	switch {
+	case err != nil:
+		return err
+	case stands:
+		return b.send(ctx, p, w)
+	}
+	_, err = b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
+		delete(p.Posts, w.name)
+		p.Notices = slices.DeleteFunc(slices.Clone(p.Notices), func(n rotation.Notice) bool { return n.Waits() && noticeName(n) == w.name })
+	})
+	return err
+}
+
+// heldWarnings tell what waits for the owner's working hours.
+func heldWarnings(held []rotation.Notice) []string {
+	return each(held, func(n rotation.Notice) string {
+		return "• A message about " + short(n.Key) + " to " + mention(n.Owner) + " waits until " + when(n.From) + ", when their working hours begin."
+	})
+}

@@ -1,0 +1,231 @@
+package rotation_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyturner/keyturner/rotation"
+	"github.com/keyturner/keyturner/rotation/iamsim"
+)
+
+// at sleeps until a time in the first week of 2000, whose third day is a Monday.
+func at(day, hour, minute int) {
+	time.Sleep(time.Until(time.Date(2000, 1, day, hour, minute, 0, 0, time.UTC)))
+}
+
+// works has the owner be somewhere; nil: Slack does not tell.
+func (b *bench) works(zone *time.Location) {
+	b.stop()
+	b.with = func(cfg *rotation.Config) {
+		cfg.Zone = func(_ context.Context, m rotation.MemberID) *time.Location {
+			if m.IsGroup() {
+				b.t.Errorf("the zone of the group %s was asked for", m)
+			}
+			return zone
+		}
+	}
+	b.start(-1, false)
+}
+
+func (b *bench) notices() []rotation.Notice {
+	b.t.Helper()
+	p, err := b.kept.Get(b.t.Context(), ci.ID())
+	if err != nil && !errors.Is(err, rotation.ErrNotFound) {
+		b.t.Fatal(err)
+	}
+	return p.Notices
+}
+
+func (b *bench) survey() rotation.Survey {
+	b.t.Helper()
+	s, err := b.engine.Survey(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s
+}
+
+func TestWarn_WaitsForTheOwnersWorkingHours(t *testing.T) {
+	tokyo, err := time.LoadLocation("Asia/Tokyo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, test := range map[string]struct {
+		day, hour int
+		zone      *time.Location
+		from      string // empty: at once
+	}{
+		"at work":             {3, 12, time.UTC, ""},
+		"before":              {4, 8, time.UTC, "Tue 09:00"},
+		"in the evening":      {4, 17, time.UTC, "Wed 09:00"},
+		"on Saturday":         {1, 12, time.UTC, "Mon 09:00"},
+		"on Friday night":     {7, 23, time.UTC, "Mon 09:00"},
+		"in Tokyo, by day":    {4, 3, tokyo, ""},
+		"in Tokyo, at night":  {4, 12, tokyo, "Wed 00:00"},
+		"Slack does not tell": {4, 20, nil, "Wed 09:00"},
+		"Slack, and by day":   {4, 10, nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				defer func() { b.stop() }()
+				b.works(test.zone)
+				at(test.day, test.hour, 0)
+				b.survey()
+				b.survey()
+				all := b.notices()
+				if len(all) != 1 {
+					t.Fatalf("warnings: %+v, want one", all)
+				}
+				from := ""
+				if !all[0].From.IsZero() {
+					from = all[0].From.UTC().Format("Mon 15:04")
+				}
+				if from != test.from || all[0].Held(time.Now()) != (test.from != "") {
+					t.Errorf("waits until %q, held %v; want %q", from, all[0].Held(time.Now()), test.from)
+				}
+			})
+		})
+	}
+}
+
+// TestWarn_OpensByItself: whoever shows messages is told when the hours begin, once, and also after a restart. Nobody looks before.
+func TestWarn_OpensByItself(t *testing.T) {
+	for name, restarts := range map[string]bool{"running": false, "restarted": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				defer func() { b.stop() }()
+				at(1, 12, 0)
+				b.survey()
+				p, err := b.kept.Get(t.Context(), ci.ID())
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.Owed = false // nothing can be shown yet
+				if _, err = b.engine.Keep(t.Context(), p); err != nil || !p.Live() {
+					t.Fatalf("%v, live %v", err, p.Live())
+				}
+				if restarts {
+					at(2, 12, 0)
+					b.stop()
+					b.start(-1, false)
+				}
+				passes(time.Minute)
+				var told []string
+				changed := func(until time.Time) {
+					ctx, cancel := context.WithDeadline(t.Context(), until)
+					defer cancel()
+					for {
+						ids, err := b.engine.Changed(ctx)
+						if err != nil {
+							return
+						}
+						for range ids {
+							told = append(told, time.Now().UTC().Format("Mon 15:04"))
+						}
+					}
+				}
+				changed(time.Date(2000, 1, 2, 13, 0, 0, 0, time.UTC))
+				told = nil
+				changed(time.Date(2000, 1, 5, 9, 0, 0, 0, time.UTC))
+				if diff := cmp.Diff([]string{"Mon 09:00"}, told); diff != "" {
+					t.Errorf("told (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// TestWarn_WhatIsNotSoAnyMore: what a warning waits for, it may have been about nothing by then.
+func TestWarn_WhatIsNotSoAnyMore(t *testing.T) {
+	accept := func(p *rotation.Progress) {
+		now := time.Now().Add(time.Second)
+		p.Exemptions = []rotation.KeyExemption{{ID: ci.ID() + "-e1", Key: p.Notices[0].Key, Reason: "because", Stage: rotation.ExemptHeld, Since: now, Asked: now, Until: now.AddDate(0, 1, 0)}}
+	}
+	change := func(fn func(*rotation.Progress)) func(*bench) {
+		return func(b *bench) {
+			if _, err := b.engine.Note(b.t.Context(), ci.ID(), fn); err != nil {
+				b.t.Fatal(err)
+			}
+		}
+	}
+	for name, test := range map[string]struct {
+		meanwhile func(*bench)
+		stands    bool
+		unread    bool // until it has been tried for a while
+	}{
+		"nothing":               {meanwhile: func(*bench) {}, stands: true},
+		"the key was deleted":   {meanwhile: func(b *bench) { b.account.RemoveKey(string(b.old)) }},
+		"made inactive":         {meanwhile: func(b *bench) { b.account.SetKeyStatus(string(b.old), false) }},
+		"the user is gone":      {meanwhile: func(b *bench) { b.account.RemoveUser(ci.Name) }},
+		"it is accepted":        {meanwhile: change(accept)},
+		"an exemption is asked": {meanwhile: change(func(p *rotation.Progress) { accept(p); p.Exemptions[0].Stage = rotation.ExemptAsked })},
+		"it is snoozed": {meanwhile: change(func(p *rotation.Progress) {
+			p.Snoozes = []rotation.Snooze{{ID: "s", Key: p.Notices[0].Key, At: time.Now().Add(time.Second), Until: time.Now().Add(14 * 24 * time.Hour)}}
+		})},
+		"linked to somebody else": {meanwhile: change(func(p *rotation.Progress) { p.Link = &rotation.Link{Owner: dave} })},
+		"linked to its owner":     {meanwhile: change(func(p *rotation.Progress) { p.Link = &rotation.Link{Owner: owner} }), stands: true},
+		"a rotation began": {meanwhile: func(b *bench) {
+			if _, err := b.engine.Request(b.t.Context(), rotation.Request{User: ci, By: rotation.Actor{Member: owner}}); err != nil {
+				b.t.Fatal(err)
+			}
+		}},
+		"AWS does not answer": {meanwhile: func(b *bench) { b.sim.Fail("ListAccessKeys", iamsim.Fault{Code: "AccessDenied", Times: -1}) }, stands: true, unread: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				defer func() { b.stop() }()
+				at(1, 12, 0)
+				b.survey()
+				passes(time.Minute)
+				test.meanwhile(b)
+				at(3, 9, 1)
+				p, err := b.kept.Get(t.Context(), ci.ID())
+				if err != nil {
+					t.Fatal(err)
+				}
+				stands, err := b.engine.Stands(t.Context(), p, p.Notices[0])
+				if test.unread {
+					if !errors.Is(err, rotation.ErrNotTold) {
+						t.Fatalf("got %v, %v; want that it is not known yet", stands, err)
+					}
+					at(3, 10, 1)
+					stands, err = b.engine.Stands(t.Context(), p, p.Notices[0])
+				}
+				if err != nil || stands != test.stands {
+					t.Errorf("stands: %v, %v; want %v", stands, err, test.stands)
+				}
+			})
+		})
+	}
+}
+
+// TestWarn_FollowsTheOwner: a warning that waits is of whoever the scan finds to be the owner then.
+func TestWarn_FollowsTheOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		defer func() { b.stop() }()
+		at(1, 12, 0)
+		b.survey()
+		key := b.account.Keys(ci.Name)[0]
+		b.account.RemoveUser(ci.Name)
+		b.account.AddUser(iamsim.User{Name: ci.Name, Created: key.Created, Tags: map[string]string{"slack-user-id": string(dave)}})
+		b.account.AddKey(ci.Name, iamsim.Key{ID: key.ID, Created: key.Created})
+		b.survey()
+		all := b.notices()
+		if len(all) != 1 || all[0].Owner != dave || !all[0].Held(time.Now()) {
+			t.Errorf("warnings: %+v, want one, for the new owner", all)
+		}
+		if slices.ContainsFunc(all, func(n rotation.Notice) bool { return n.Owner == owner }) {
+			t.Error("the former owner is still to be warned")
+		}
+	})
+}

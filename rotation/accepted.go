@@ -126,7 +126,9 @@ func (e *Engine) accept(f *Finding, p Progress) {
 }
 
 // ofKey tells whether a breach is of the key that its finding names, and not of the user.
-func (b Breach) ofKey() bool { return b != TwoActive && b != ExtraKeys && b != RootKey }
+func (b Breach) ofKey() bool {
+	return b != TwoActive && b != ExtraKeys && b != RootKey && b != StuckRotation
+}
 
 // Past is what of a user's keys was accepted for a time and is over.
 type Past struct {

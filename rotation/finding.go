@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
@@ -11,15 +12,16 @@ type Breach string
 
 // The breaches, the gravest first.
 const (
-	RootKey      Breach = "root-key"      // the root user has an access key
-	Quarantined  Breach = "quarantined"   // AWS has found a key of the user in public
-	TooOld       Breach = "too-old"       // as old as the maximum age, or older
-	SoonTooOld   Breach = "soon-too-old"  // as old as the warning age, or older
-	Unneeded     Breach = "never-used"    // active for the unused age and never used
-	Idle         Breach = "idle"          // active and not used for the unused age
-	TwoActive    Breach = "two-active"    // two keys work
-	LeftInactive Breach = "left-inactive" // an inactive key was never deleted
-	ExtraKeys    Breach = "extra-keys"    // more keys than AWS's own limit
+	RootKey       Breach = "root-key"       // the root user has an access key
+	Quarantined   Breach = "quarantined"    // AWS has found a key of the user in public
+	StuckRotation Breach = "stuck-rotation" // the user's rotation waits for a person to say how it goes on
+	TooOld        Breach = "too-old"        // as old as the maximum age, or older
+	SoonTooOld    Breach = "soon-too-old"   // as old as the warning age, or older
+	Unneeded      Breach = "never-used"     // active for the unused age and never used
+	Idle          Breach = "idle"           // active and not used for the unused age
+	TwoActive     Breach = "two-active"     // two keys work
+	LeftInactive  Breach = "left-inactive"  // an inactive key was never deleted
+	ExtraKeys     Breach = "extra-keys"     // more keys than AWS's own limit
 )
 
 // Finding is an observed breach of one key, or of one user.
@@ -35,6 +37,7 @@ type Finding struct {
 	Exempt  Exemption // zero if there is none
 	Snooze  Snooze    // likewise
 	Running Stage     // the stage of the user's rotation, if one runs
+	Stuck   *Rotation // that rotation, for StuckRotation
 	Instead Instead   // what fits in place of the key; zero unless the key is not used
 }
 
@@ -154,7 +157,14 @@ func (s Survey) Unread() []AccountState {
 	return slices.DeleteFunc(slices.Clone(s.Accounts), func(a AccountState) bool { return a.Err == nil })
 }
 
-var gravity = map[Breach]int{RootKey: 0, Quarantined: 1, TooOld: 2, ExtraKeys: 3, Unneeded: 4, Idle: 5, TwoActive: 6, SoonTooOld: 7, LeftInactive: 8}
+var gravity = map[Breach]int{
+	RootKey: 0, Quarantined: 1, StuckRotation: 2, TooOld: 3, ExtraKeys: 4, Unneeded: 5, Idle: 6, TwoActive: 7, SoonTooOld: 8, LeftInactive: 9,
+}
+
+// Breaches lists all there are, the gravest first.
+func Breaches() []Breach {
+	return slices.SortedFunc(maps.Keys(gravity), func(a, b Breach) int { return cmp.Compare(gravity[a], gravity[b]) })
+}
 
 func sortFindings(fs []Finding) {
 	slices.SortStableFunc(fs, func(a, b Finding) int {

@@ -31,12 +31,16 @@ func (e *Engine) Survey(ctx context.Context) (Survey, error) {
 	for _, a := range s.Accounts {
 		e.people.note(a.ID, quarantine, a.Err == nil && !slices.Contains(a.Unseen, TraitsUnseen))
 	}
-	sortFindings(s.Findings)
+	running, err := e.Running(ctx)
+	if err != nil {
+		err = fmt.Errorf("look for stuck rotations: %w", err)
+	}
+	s = s.WithStuck(running)
 	if err := ctx.Err(); err != nil {
 		return s, fmt.Errorf("survey: %w", err)
 	}
 	e.review(ctx)
-	err := e.warn(ctx, s)
+	err = errors.Join(err, e.warn(ctx, s))
 	if ctx.Err() == nil {
 		e.through(ctx, earlier)
 	}

@@ -17,7 +17,7 @@ import (
 func (e *Engine) warn(ctx context.Context, s Survey) error {
 	var errs []error
 	for _, f := range s.Findings {
-		if f.Breach == RootKey {
+		if f.Breach == RootKey || f.Breach == StuckRotation {
 			continue
 		}
 		if err := e.warnOwner(ctx, f); err != nil {

@@ -226,7 +226,11 @@ func (d *digests) sendAsked(ctx context.Context, a asking) error {
 
 // today is the digest as things are now: its message, and the words and files beside it.
 func (d *digests) today(ctx context.Context) (report.Digest, message, error) {
-	running, weeks, err := d.beside(ctx)
+	running, err := d.beside(ctx)
+	if err != nil {
+		return report.Digest{}, message{}, err
+	}
+	weeks, err := d.trend(ctx)
 	if err != nil {
 		return report.Digest{}, message{}, err
 	}

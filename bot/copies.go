@@ -79,7 +79,11 @@ func (d *digests) sendCopy(ctx context.Context, s Sink) (time.Duration, error) {
 	if age := d.now().Sub(d.last.At); age < 0 || age > 24*time.Hour {
 		d.scan(ctx)
 	}
-	running, weeks, err := d.beside(ctx)
+	running, err := d.beside(ctx)
+	if err != nil {
+		return time.Minute, err
+	}
+	weeks, err := d.trend(ctx)
 	if err != nil {
 		return time.Minute, err
 	}
@@ -166,16 +170,17 @@ func (d *digests) inWords(ctx context.Context, running []rotation.Rotation, week
 	return digest, err
 }
 
-// beside reads what a digest tells beside the latest scan: what runs, what was overruled, and the weeks before.
-func (d *digests) beside(ctx context.Context) (running []rotation.Rotation, weeks []report.Week, err error) {
-	if running, err = d.cfg.Engine.Running(ctx); err != nil {
-		return nil, nil, fmt.Errorf("list running rotations for the digest: %w", err)
+// beside reads what a digest tells beside the latest scan: what runs, what of it is stuck, and what was overruled.
+func (d *digests) beside(ctx context.Context) ([]rotation.Rotation, error) {
+	running, err := d.cfg.Engine.Running(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list running rotations for the digest: %w", err)
 	}
+	d.last = d.last.WithStuck(running)
 	if d.last.Overruled, err = d.cfg.Engine.Overruled(ctx, d.now().Add(-overruledFor)); err != nil {
-		return nil, nil, fmt.Errorf("list what was overruled for the digest: %w", err)
+		return nil, fmt.Errorf("list what was overruled for the digest: %w", err)
 	}
-	weeks, err = d.trend(ctx)
-	return running, weeks, err
+	return running, nil
 }
 
 // files is the digest's thread: the picture, and the file with every finding.

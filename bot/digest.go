@@ -24,6 +24,7 @@ func digestMessage(v view, s rotation.Survey, running []rotation.Rotation, weeks
 type heading struct{ title, change, note string }
 
 func digestOf(v view, s rotation.Survey, running []rotation.Rotation, h heading) message {
+	s = s.WithStuck(running)
 	due, exempt := setApart(byKey(s.Findings), s.At)
 	var head, tail draft
 	head.header(h.title)
@@ -69,8 +70,7 @@ func byKey(findings []rotation.Finding) []keyFindings {
 		}
 		key := id{f.User, f.Key.ID}
 		if i, ok := index[key]; ok {
-			rows[i].breaches = append(rows[i].breaches, f.Breach)
-			rows[i].accept(f.Exempt)
+			rows[i].join(f)
 			continue
 		}
 		index[key] = len(rows)
@@ -81,6 +81,21 @@ func byKey(findings []rotation.Finding) []keyFindings {
 		rows[i].blocker = leftovers[rows[i].User]
 	}
 	return rows
+}
+
+// join adds what else was found about the key.
+func (k *keyFindings) join(f rotation.Finding) {
+	k.breaches = append(k.breaches, f.Breach)
+	k.accept(f.Exempt)
+	if f.Stuck != nil {
+		k.Stuck = f.Stuck
+	}
+	if k.Policy.MaxAge == 0 { // not all kinds of findings go by it
+		k.Policy = f.Policy
+	}
+	if k.Snooze.By == "" {
+		k.Snooze = f.Snooze
+	}
 }
 
 // accept notes whether a further finding of the key is accepted. A key of which one is not is listed with all of them.
@@ -160,18 +175,10 @@ func unreadLines(s rotation.Survey) string {
 	return bulleted("Not read in full, so stale keys may be hidden there", ls)
 }
 
-// runningLines names who owes the next click, the stuck and then the longest waiting first.
+// runningLines names who owes the next click, the longest waiting first. What is stuck is a finding, and told as such.
 func runningLines(v view, running []rotation.Rotation) string {
-	running = slices.Clone(running)
-	slices.SortStableFunc(running, func(a, b rotation.Rotation) int {
-		if (a.Stage == rotation.Stuck) != (b.Stage == rotation.Stuck) {
-			if a.Stage == rotation.Stuck {
-				return -1
-			}
-			return 1
-		}
-		return a.Since.Compare(b.Since)
-	})
+	running = slices.DeleteFunc(slices.Clone(running), func(r rotation.Rotation) bool { return r.Stage == rotation.Stuck })
+	slices.SortStableFunc(running, func(a, b rotation.Rotation) int { return a.Since.Compare(b.Since) })
 	var ls []string
 	for _, r := range running {
 		ls = append(ls, v.user(r.User)+", "+string(r.Stage)+" since "+when(r.Since)+". Next: "+v.next(r)+".")
@@ -263,6 +270,10 @@ func dueWords(v view, k keyFindings) string {
 	}
 	var what []string
 	for _, b := range k.breaches {
+		if b == rotation.StuckRotation && k.Stuck != nil {
+			what = append(what, stuckSince(*k.Stuck))
+			continue
+		}
 		what = append(what, sentence(v.breach(b, k.Key)))
 	}
 	lines := []string{v.user(k.User) + ", key " + short(k.Key.ID), strings.Join(what, " ")}
@@ -287,6 +298,8 @@ func (v view) breach(b rotation.Breach, k rotation.Key) string {
 	switch b {
 	case rotation.Quarantined:
 		return "exposed: AWS has found a key of this user in public, and attached a policy named AWSCompromisedKeyQuarantine"
+	case rotation.StuckRotation:
+		return "its rotation is stuck, and a person must say how it goes on"
 	case rotation.TooOld:
 		if v.policy.MaxAge > 0 {
 			return "too old: created on " + when(k.Created) + ", and " + span(v.policy.MaxAge) + " is the most"
@@ -314,9 +327,12 @@ func (v view) breach(b rotation.Breach, k rotation.Key) string {
 // whatNext tells what can be done about a key, and by whom.
 func (v view) whatNext(k keyFindings) string {
 	owner := "Owner: " + mention(k.Owner) + "."
+	stuck := v.stuckNext(k)
 	switch {
 	case slices.Contains(k.breaches, rotation.Quarantined):
-		return owner + " Do not remove that policy. Unless you know that it was another key, type `/rotate-key leaked " + esc(string(k.Key.ID)) + "` now."
+		return sentences(owner, "Do not remove that policy. Unless you know that it was another key, type `/rotate-key leaked "+esc(string(k.Key.ID))+"` now.", stuck)
+	case stuck != "":
+		return owner + " " + stuck
 	case k.Doubt == rotation.NotLookedUp:
 		return "Its owner could not be looked up, so it is not known who is answerable. The operator finds the details in the log."
 	case k.Owner == "":
@@ -333,32 +349,32 @@ func (v view) whatNext(k keyFindings) string {
 	return owner
 }
 
+// inShort names the breaches where they are counted.
+var inShort = map[rotation.Breach]string{
+	rotation.RootKey:       "root key",
+	rotation.Quarantined:   "exposed in public",
+	rotation.StuckRotation: "rotation stuck",
+	rotation.TooOld:        "too old",
+	rotation.ExtraKeys:     "beyond AWS's limit",
+	rotation.Unneeded:      "never used",
+	rotation.Idle:          "unused for long",
+	rotation.TwoActive:     "one of two active keys",
+	rotation.SoonTooOld:    "soon too old",
+	rotation.LeftInactive:  "left inactive",
+}
+
 // theRest sums up what did not fit, by its gravest breach.
 func theRest(rest []keyFindings) string {
-	names := []struct {
-		breach rotation.Breach
-		words  string
-	}{
-		{rotation.RootKey, "root key"},
-		{rotation.Quarantined, "exposed in public"},
-		{rotation.TooOld, "too old"},
-		{rotation.ExtraKeys, "beyond AWS's limit"},
-		{rotation.Unneeded, "never used"},
-		{rotation.Idle, "unused for long"},
-		{rotation.TwoActive, "one of two active keys"},
-		{rotation.SoonTooOld, "soon too old"},
-		{rotation.LeftInactive, "left inactive"},
-	}
 	var parts []string
-	for _, n := range names {
+	for _, b := range rotation.Breaches() {
 		found := 0
 		for _, k := range rest {
-			if k.Breach == n.breach {
+			if k.Breach == b {
 				found++
 			}
 		}
 		if found > 0 {
-			parts = append(parts, n.words+": "+strconv.Itoa(found))
+			parts = append(parts, inShort[b]+": "+strconv.Itoa(found))
 		}
 	}
 	return "*And " + count(len(rest), "other key") + ":* " + strings.Join(parts, ", ") + ". They move up here as those above are done, and the file in the thread has all of them."

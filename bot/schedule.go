@@ -151,10 +151,14 @@ func (d *digests) post(ctx context.Context, week string, claim rotation.Claim, m
 	if age := d.now().Sub(d.last.At); age < 0 || age > fresh || len(d.last.Unread()) > 0 {
 		d.scan(ctx)
 	}
+	running, err := d.beside(ctx)
+	if err != nil {
+		return err
+	}
 	if err := d.noteWeek(ctx, weekOf(week, d.last)); err != nil {
 		return err
 	}
-	running, weeks, err := d.beside(ctx)
+	weeks, err := d.trend(ctx)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,8 @@ import (
 
 // The claim of a trend remembers what one week's digest counted, under trend/ and the week's name.
 
-// weekOf counts what a survey found, for the trend.
+// weekOf counts what a survey found, for the trend. A stuck rotation's key counts as any other, since it is one of those that the headline counts:
+// what is compared is what was said. Weeks before it was a finding were lower by the few of which nothing else was found.
 func weekOf(name string, s rotation.Survey) report.Week {
 	due, _ := setApart(byKey(s.Findings), s.At)
 	w := report.Week{Name: name, Due: len(due), Whole: len(s.Accounts) > 0}
@@ -116,6 +117,7 @@ func sinceWeek(weeks []report.Week, today report.Week) string {
 
 // inWords is the digest for those who do not read it in Slack.
 func inWords(v view, s rotation.Survey, running []rotation.Rotation, weeks []report.Week, names func(string) string) (report.Digest, error) {
+	s = s.WithStuck(running)
 	due, exempt := setApart(byKey(s.Findings), s.At)
 	week := weeks[len(weeks)-1].Name
 	d := report.Digest{Week: week, Headline: unmarked(sentences(headline(s, due), changed(weeks)), names)}

@@ -51,7 +51,7 @@ func scanCommand() *cobra.Command {
 		Use:   "scan --config FILE",
 		Short: "List what there is to find, without Slack",
 		Long: `Read the accounts of a configuration, whose slack part may be missing, and list what there is to find. Nothing is changed, in AWS or
-elsewhere.
+elsewhere. What only the store knows is not seen: a stuck rotation, and what was linked or accepted in Slack.
 
 Exit code 0: everything was looked at and nothing is due. 1: something is. 2: not everything could be looked at, or the command
 line or the configuration is wrong; whatever was found is listed all the same. What is exempt is listed, and not due.

@@ -110,6 +110,7 @@ type Rule struct {
 var Rules = []Rule{
 	{string(rotation.RootKey), "The root user has an access key", "critical", "Sign in as root, move whatever uses the key to a role, and delete it.", []string{"CIS AWS Foundations 3.0.0 1.4", "SOC 2 CC6.1"}},
 	{string(rotation.Quarantined), "AWS has found a key of the user in public", "critical", "Deactivate the key now and leave AWS's policy in place.", []string{"SOC 2 CC6.1", "SOC 2 CC7.4"}},
+	{string(rotation.StuckRotation), "The rotation of the key is stuck", "high", "Decide on its card in Slack how it goes on.", nil},
 	{string(rotation.TooOld), "The key is as old as the most that is allowed, or older", "high", "Rotate it.", []string{"CIS AWS Foundations 3.0.0 1.14", "CIS AWS Foundations 7.0.0 2.12", "SOC 2 CC6.1"}},
 	{string(rotation.ExtraKeys), "The user has more keys than AWS allows", "high", "Delete one that nobody needs.", []string{"CIS AWS Foundations 3.0.0 1.13"}},
 	{string(rotation.Unneeded), "The key was never used", "medium", "Retire it.", []string{"CIS AWS Foundations 3.0.0 1.12", "SOC 2 CC6.3"}},

@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -64,11 +65,15 @@ func (e *Engine) Each(ctx context.Context, fn func(Progress) error) error {
 	return e.cfg.Store.Scan(ctx, fn)
 }
 
-// Live calls fn with the progress of every user for whom something may still happen by itself.
+// Live calls fn with the progress of every user for whom something may still happen by itself. An index that lags behind may name one of whom there
+// is none.
 func (e *Engine) Live(ctx context.Context, fn func(Progress) error) error {
 	return e.cfg.Store.Live(ctx, func(id string, _ uint64) error {
 		p, err := e.Get(ctx, id)
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrNotFound):
+			return nil
+		case err != nil:
 			return fmt.Errorf("read progress: %w", err)
 		}
 		return fn(p)

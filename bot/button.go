@@ -266,7 +266,7 @@ func plainUse(u rotation.LastUse) string {
 }
 
 func plainAccount(v view, id string) string {
-	if name := tidy(v.accounts[id]); name != "" {
+	if name := tidy(v.accounts.of(id)); name != "" {
 		return clip(name, 40)
 	}
 	return id

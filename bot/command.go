@@ -17,7 +17,7 @@ import (
 
 // command answers /rotate-key. The modal is opened at once, since the trigger lives for three seconds, and filled after.
 func (b *Bot) command(ctx context.Context, who caller, l letter) {
-	said := readTyped(b.view.accounts, l.Text)
+	said := readTyped(b.view.accounts.all(), l.Text)
 	if said.ok && said.row.do == nil {
 		b.openKeys(ctx, who, l.Trigger)
 		return

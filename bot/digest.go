@@ -29,8 +29,10 @@ func digestOf(v view, s rotation.Survey, running []rotation.Rotation, h heading)
 	var head, tail draft
 	head.header(h.title)
 	head.say(sentences(headline(s, due), h.change))
+	head.say(rosterLines(s))
 	head.say(unreadLines(s))
 	head.say(unseenLines(s))
+	tail.say(leftLines(s))
 	tail.say(runningLines(v, running))
 	tail.say(overruledLines(v, s.Overruled))
 	tail.say(exemptLines(v, exempt, s.At))
@@ -138,6 +140,9 @@ func headline(s rotation.Survey, due []keyFindings) string {
 	case unread > 0:
 		return head + " as far as could be read, but " + strconv.Itoa(unread) + " of " + count(all, "account") +
 			" could not be read in full, so nothing is known about the other keys there."
+	}
+	if s.Unlisted != nil {
+		return head + " in the " + count(all, "account") + " known until now."
 	}
 	return head + " in " + count(all, "account") + "."
 }

@@ -159,7 +159,7 @@ func FuzzForeignWords(f *testing.F) {
 // with is a rotation told with somebody's words, and a view with an account of that name.
 func with(r rotation.Rotation, words, name string) (rotation.Rotation, view) {
 	v := testView()
-	v.accounts[ci.Account] = name
+	v.accounts = func() map[string]string { return map[string]string{ci.Account: name} }
 	r.User.Name = name
 	if r.Reason != "" {
 		r.Reason = words
@@ -186,7 +186,7 @@ func with(r rotation.Rotation, words, name string) (rotation.Rotation, view) {
 func rendered(r rotation.Rotation, v view) []message {
 	found := survey()
 	for i := range found.Accounts {
-		found.Accounts[i].Name = v.accounts[ci.Account]
+		found.Accounts[i].Name = v.accounts.of(ci.Account)
 	}
 	for i := range found.Findings {
 		f := &found.Findings[i]

@@ -167,7 +167,7 @@ func ownKeys(d *draft, v view, h home) {
 func everyAccount(d *draft, v view, h home) {
 	type tally struct{ running, asked, stuck int }
 	tallies := map[string]tally{}
-	for id := range v.accounts {
+	for id := range v.accounts.all() {
 		tallies[id] = tally{}
 	}
 	for _, p := range h.running {

@@ -85,7 +85,7 @@ func (b *Bot) rescue(at string, then func(error)) {
 // receive looks at one envelope: what asks for something is recorded, acknowledged and worked, in this order. A crash before it is
 // recorded leaves Slack without an acknowledgement, and whoever sent it sees that; after that, it is taken over.
 func (b *Bot) receive(ctx context.Context, d delivery) {
-	l, err := readLetter(d.frame, b.view.accounts)
+	l, err := readLetter(d.frame, b.view.accounts.all())
 	if err == nil {
 		err = b.foreign(l, d.app)
 	}

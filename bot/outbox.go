@@ -21,8 +21,8 @@ import (
 type OutboxConfig struct {
 	Slack    *slack.Client
 	People   *People
-	Accounts map[string]string // each account's name by its id
-	OwnerTag string            // the IAM user tag that names an owner
+	Accounts func() map[string]string // each account's name by its id, as they are now; nil: none
+	OwnerTag string                   // the IAM user tag that names an owner
 	Policy   rotation.Policy
 	// Approvals are the rules, as the engine has them; may be empty.
 	Approvals []rotation.Approval

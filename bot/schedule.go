@@ -91,7 +91,7 @@ func (d *digests) scan(ctx context.Context) bool {
 		d.log.Error("scan", "err", err)
 	}
 	d.last, d.read = survey, d.now()
-	return err == nil && len(survey.Unread()) == 0
+	return err == nil && survey.Unlisted == nil && len(survey.Unread()) == 0
 }
 
 // maxUnsure bounds how often a digest is posted when nobody can tell whether Slack took it.
@@ -148,7 +148,7 @@ func (d *digests) post(ctx context.Context, week string, claim rotation.Claim, m
 			return d.remember(ctx, claim, "given up")
 		}
 	}
-	if age := d.now().Sub(d.last.At); age < 0 || age > fresh || len(d.last.Unread()) > 0 {
+	if age := d.now().Sub(d.last.At); age < 0 || age > fresh || d.last.Unlisted != nil || len(d.last.Unread()) > 0 {
 		d.scan(ctx)
 	}
 	running, err := d.beside(ctx)

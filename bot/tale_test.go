@@ -29,7 +29,9 @@ var (
 
 func testView() view {
 	return view{
-		accounts:  map[string]string{ci.Account: "Production", "444455556666": "Data & Research"},
+		accounts: func() map[string]string {
+			return map[string]string{ci.Account: "Production", "444455556666": "Data & Research"}
+		},
 		approvals: rotation.NewApprovals(nil, []rotation.MemberID{alice, bob, owner}),
 		ownerTag:  "keyturner:owner",
 		policy:    rotation.Policy{WarnAge: 75 * 24 * time.Hour, MaxAge: 90 * 24 * time.Hour, UnusedAge: 45 * 24 * time.Hour},

@@ -15,7 +15,7 @@ import (
 )
 
 func TestReadTyped(t *testing.T) {
-	accounts := testView().accounts
+	accounts := testView().accounts.all()
 	for text, want := range map[string]struct{ usage, kept string }{
 		"":                                        {"`/rotate-key`", ""},
 		" \t":                                     {"`/rotate-key`", ""},
@@ -95,7 +95,7 @@ func TestTyped_KeepsNothingThatIsPasted(t *testing.T) {
 				if strings.HasPrefix(secret, "hunter") && strings.Contains(text, "333/hunter") {
 					continue // it could be the name of a user but for its last letter, which is refused elsewhere
 				}
-				r := readTyped(testView().accounts, text)
+				r := readTyped(testView().accounts.all(), text)
 				said := r.kept()
 				if !r.ok {
 					said += notUnderstood(r).Text + string(encode(t, notUnderstood(r).Blocks))
@@ -173,7 +173,7 @@ func FuzzTyped(f *testing.F) {
 		f.Add("unexempt " + words)
 		f.Add("snooze AKIAIOSFODNN7EXA7Q2X " + words)
 	}
-	accounts := testView().accounts
+	accounts := testView().accounts.all()
 	f.Fuzz(func(t *testing.T, words string) {
 		r := readTyped(accounts, words)
 		kept := r.kept()

@@ -51,7 +51,7 @@ func (m message) hash() string {
 
 // view is what rendering needs beside stored state. Its zero value renders.
 type view struct {
-	accounts  map[string]string  // account id → name
+	accounts  accountNames
 	approvals rotation.Approvals // the rules
 	ownerTag  string             // the IAM tag that names an owner; empty: ways to name one are told without it
 	traced    map[string]bool    // the accounts of which it can be asked who uses a key
@@ -350,7 +350,7 @@ func (v view) whoDecides(r rotation.Rotation) string {
 
 // account is an account's name, or its id if it has none.
 func (v view) account(id string) string {
-	if name := tidy(v.accounts[id]); name != "" {
+	if name := tidy(v.accounts.of(id)); name != "" {
 		return esc(clip(name, 60))
 	}
 	return esc(id)

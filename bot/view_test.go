@@ -204,7 +204,7 @@ func TestFullKeyIDStandsOnceInBlocks(t *testing.T) {
 func TestForeignWords(t *testing.T) {
 	hostile := "<!channel> *Approved by <@UBOSS>* `x` \n> line & more \u202e" + strings.Repeat("<&>", 400)
 	v := testView()
-	v.accounts[ci.Account] = hostile
+	v.accounts = func() map[string]string { return map[string]string{ci.Account: hostile} }
 	var approvers []rotation.MemberID
 	for i := range 200 {
 		approvers = append(approvers, rotation.MemberID(fmt.Sprintf("UAPPROVER%03d", i)))

@@ -20,7 +20,7 @@ import (
 // what is compared is what was said. Weeks before it was a finding were lower by the few of which nothing else was found.
 func weekOf(name string, s rotation.Survey) report.Week {
 	due, _ := setApart(byKey(s.Findings), s.At)
-	w := report.Week{Name: name, Due: len(due), Whole: len(s.Accounts) > 0}
+	w := report.Week{Name: name, Due: len(due), Whole: len(s.Accounts) > 0 && s.Unlisted == nil}
 	for _, k := range due {
 		if slices.Contains(k.breaches, rotation.TooOld) {
 			w.TooOld++
@@ -133,7 +133,7 @@ func inWords(v view, s rotation.Survey, running []rotation.Rotation, weeks []rep
 		row.User, row.Found = unmarked(row.User, names), unmarked(found, names)
 		d.Rows = append(d.Rows, row)
 	}
-	for _, list := range []string{unreadLines(s), unseenLines(s), runningLines(v, running), overruledLines(v, s.Overruled), exemptLines(v, exempt, s.At)} {
+	for _, list := range []string{rosterLines(s), unreadLines(s), unseenLines(s), leftLines(s), runningLines(v, running), overruledLines(v, s.Overruled), exemptLines(v, exempt, s.At)} {
 		if list != "" {
 			title, lines, _ := strings.Cut(unmarked(list, names), "\n• ")
 			d.Notes = append(d.Notes, report.Note{Title: strings.TrimSuffix(title, ":"), Lines: strings.Split(lines, "\n• ")})

@@ -87,7 +87,7 @@ func (v view) hint(key rotation.KeyID) string {
 	switch {
 	case !ok:
 		return ""
-	case v.accounts[id] != "":
+	case v.accounts.of(id) != "":
 		return "Its id points to the account " + v.accountInFull(id) + "."
 	}
 	return "Its id points to the account " + code(id) + ", which is not one that Keyturner looks after."

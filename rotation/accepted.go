@@ -41,8 +41,12 @@ func (e *Engine) tend(ctx context.Context, id string) {
 
 // review ends what is accepted of keys that AWS does not list any more. What cannot be read ends nothing, and the next scan looks again.
 func (e *Engine) review(ctx context.Context) {
+	listed := map[string]Account{} // not those that have left
+	for _, a := range e.listed() {
+		listed[a.ID] = a
+	}
 	err := e.Live(ctx, func(p Progress) error {
-		if account, known := e.accounts[p.User.Account]; known && !p.tends().IsZero() {
+		if account, known := listed[p.User.Account]; known && !p.tends().IsZero() {
 			if err := e.reviewUser(ctx, account, p); err != nil {
 				e.log.Warn("look whether a key is still there of which something is accepted", "user", p.User.String(), "err", err)
 			}

@@ -103,7 +103,7 @@ func (e *Engine) delivery(ctx context.Context, r Rotation) (Delivery, error) {
 
 // placed is where the secret of a key that is made for the rotation's owner goes by now.
 func (e *Engine) placed(ctx context.Context, r Rotation) (Delivery, error) {
-	d, ok := e.accounts[r.User.Account].Delivery.Named(r.User.Name)
+	d, ok := e.account(r.User.Account).Delivery.Named(r.User.Name)
 	switch {
 	case !ok:
 		return d, &Refusal{Code: NoPlace, User: r.User}
@@ -132,7 +132,7 @@ func (e *Engine) readyPlace(ctx context.Context, r Rotation) error {
 }
 
 func (e *Engine) vault(r Rotation) (Vault, error) {
-	if vault := e.accounts[r.User.Account].Vault; vault != nil {
+	if vault := e.account(r.User.Account).Vault; vault != nil {
 		return vault, nil
 	}
 	return nil, &CallError{Op: "write to " + r.Delivery.Name, Class: ClassInvalid, Err: fmt.Errorf("account %s has no vault", r.User.Account)}

@@ -23,7 +23,7 @@ func freezeNew(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	if seen.UserID != r.UserID {
 		return Event{On: Fail, Evidence: seen, Failure: changed(Block{Code: UserReplaced})}, nil
 	}
-	err = e.accounts[r.User.Account].IAM.SetStatus(ctx, r.User.Name, r.New, Inactive)
+	err = e.account(r.User.Account).IAM.SetStatus(ctx, r.User.Name, r.New, Inactive)
 	if err != nil && ClassOf(err) != ClassGone {
 		return e.failOr(err)
 	}

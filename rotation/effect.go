@@ -13,7 +13,7 @@ type Effect func(ctx context.Context, e *Engine, r Rotation) (Event, error)
 
 // look reads the facts about a user now. A last use that cannot be read stays unknown; anything else that cannot is an error.
 func (e *Engine) look(ctx context.Context, ref UserRef) (Evidence, error) {
-	account, ok := e.accounts[ref.Account]
+	account, ok := e.reach(ctx, ref.Account)
 	if !ok {
 		return Evidence{}, fmt.Errorf("look at %s: %w", ref, &Refusal{Code: NoAccount, User: ref})
 	}
@@ -92,7 +92,7 @@ func createKey(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 		return Event{}, err
 	}
 	e.secrets.ready(r.ID, prepared{})
-	key, secret, err := e.accounts[r.User.Account].IAM.CreateKey(ctx, r.User.Name)
+	key, secret, err := e.account(r.User.Account).IAM.CreateKey(ctx, r.User.Name)
 	if err != nil {
 		// A failure that is certain made nothing. A full quota may be full of what an earlier attempt made, which AWS does not list yet.
 		settled := r.Intent == nil || ClassOf(err) != ClassQuota
@@ -159,7 +159,7 @@ func (r Rotation) mayHaveMade(k Key) bool {
 
 // judge finds out whether a key that appeared at a creation of ours, or later, is of it.
 func (e *Engine) judge(ctx context.Context, r Rotation, seen Evidence, suspect KeyID, at time.Time) (Event, error) {
-	maker, err := e.accounts[r.User.Account].IAM.Maker(ctx, suspect, at.Add(-settle))
+	maker, err := e.account(r.User.Account).IAM.Maker(ctx, suspect, at.Add(-settle))
 	class := ClassOf(err)
 	again := e.now().Add(trailPause)
 	switch {
@@ -239,7 +239,7 @@ func discardNew(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 	if seen.UserID != r.UserID {
 		return Event{On: Fail, Evidence: seen, Failure: changed(Block{Code: UserReplaced})}, nil
 	}
-	iam := e.accounts[r.User.Account].IAM
+	iam := e.account(r.User.Account).IAM
 	fresh, listed := seen.Key(r.New)
 	switch {
 	case r.disowned():
@@ -324,7 +324,7 @@ func reactivateOld(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 }
 
 func (e *Engine) setOld(ctx context.Context, r Rotation, to Status) error {
-	return e.accounts[r.User.Account].IAM.SetStatus(ctx, r.User.Name, r.Old, to)
+	return e.account(r.User.Account).IAM.SetStatus(ctx, r.User.Name, r.Old, to)
 }
 
 // deleteOld deletes the old key, if it stayed inactive and unused. A crash after the call leaves no key, which is the outcome.
@@ -345,7 +345,7 @@ func deleteOld(ctx context.Context, e *Engine, r Rotation) (Event, error) {
 		}
 		return Event{On: Fail, Evidence: seen, Failure: changed(blocks[0])}, nil
 	}
-	err = e.accounts[r.User.Account].IAM.DeleteKey(ctx, r.User.Name, r.Old)
+	err = e.account(r.User.Account).IAM.DeleteKey(ctx, r.User.Name, r.Old)
 	if err != nil && ClassOf(err) != ClassGone {
 		return e.failOr(err)
 	}

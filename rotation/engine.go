@@ -13,6 +13,7 @@ import (
 type Config struct {
 	Store      Store
 	Accounts   []Account
+	Members    func(context.Context) ([]Account, error) // reads which accounts there are by now, for each scan; nil: they stay as they are
 	Hand       Hand
 	Policy     Policy
 	Terms      Terms
@@ -42,13 +43,13 @@ type Account struct {
 // Engine is the shell round the pure lifecycle: it reads facts, writes intents and outcomes, and makes the calls. Nothing else in
 // Keyturner changes AWS.
 type Engine struct {
-	cfg      Config
-	id       string // names this process where it works on something
-	tickets  atomic.Uint64
-	stops    atomic.Bool // Run has been told to end
-	now      func() time.Time
-	log      *slog.Logger
-	accounts map[string]Account
+	cfg     Config
+	id      string // names this process where it works on something
+	tickets atomic.Uint64
+	stops   atomic.Bool // Run has been told to end
+	now     func() time.Time
+	log     *slog.Logger
+	roster  roster
 
 	approvals Approvals
 
@@ -75,12 +76,9 @@ func New(cfg Config) (*Engine, error) {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	e := &Engine{
-		cfg: cfg, id: rand.Text(), now: cfg.Now, log: cfg.Logger,
-		accounts: map[string]Account{}, wake: make(chan struct{}, 1),
+		cfg: cfg, id: rand.Text(), now: cfg.Now, log: cfg.Logger, wake: make(chan struct{}, 1),
 	}
-	for _, a := range cfg.Accounts {
-		e.accounts[a.ID] = a
-	}
+	e.roster.set(cfg.Accounts)
 	e.approvals = NewApprovals(cfg.Approvals, cfg.Approvers)
 	e.feed.signal = make(chan struct{}, 1)
 	return e, nil
@@ -98,6 +96,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	defer e.secrets.clear() // those left over are lost with the process
 	defer e.busy.wait()
 	defer context.AfterFunc(ctx, func() { e.stops.Store(true) })()
+	defer e.followRoll(ctx)()
 	wait := tick
 	if e.cfg.Shared {
 		wait = sharedTick

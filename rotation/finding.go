@@ -123,6 +123,8 @@ type Survey struct {
 	At       time.Time // when it began, or the one that was cut off and that it goes on with
 	Accounts []AccountState
 	Findings []Finding // the gravest first
+	Left     []Departed
+	Unlisted error // why it could not be read which accounts there are; those known until then were scanned
 	// Overruled are the rotations of which the evidence was overruled lately; whoever tells of the survey adds them.
 	Overruled []Rotation
 }

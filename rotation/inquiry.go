@@ -52,7 +52,7 @@ func latestFirst(rs []Rotation) {
 
 // describe reads a user of one of the accounts, in its own spelling.
 func (e *Engine) describe(ctx context.Context, u UserRef) (User, error) {
-	account, ok := e.accounts[u.Account]
+	account, ok := e.reach(ctx, u.Account)
 	if !ok {
 		return User{}, &Refusal{Code: NoAccount, User: u}
 	}
@@ -83,7 +83,7 @@ func (e *Engine) holding(ctx context.Context, u User) Holding {
 	h.Exemptions, h.Snoozes = p.Accepted(e.now())
 	h.Held = p.held(e.now())
 	h.Ownership = e.cfg.Owners.Of(ctx, u, p.Link)
-	h.Keys, h.Err = e.keys(ctx, e.accounts[u.Ref.Account], u.Ref)
+	h.Keys, h.Err = e.keys(ctx, e.account(u.Ref.Account), u.Ref)
 	return h
 }
 
@@ -117,8 +117,9 @@ func (e *Engine) Whois(ctx context.Context, id KeyID) (Whose, error) {
 		return w, fmt.Errorf("look for key %s on record: %w", id, err)
 	}
 	latestFirst(w.Past)
-	answers := e.askWhose(ctx, id)
-	for i, a := range e.cfg.Accounts {
+	accounts := e.listed()
+	answers := askWhose(ctx, accounts, id)
+	for i, a := range accounts {
 		switch answer := answers[i]; {
 		case answer.err == nil:
 			w.Account, w.Unread = a.ID, nil
@@ -152,11 +153,11 @@ type whoseAnswer struct {
 }
 
 // askWhose asks every account for the user of a key.
-func (e *Engine) askWhose(ctx context.Context, id KeyID) []whoseAnswer {
-	answers := make([]whoseAnswer, len(e.cfg.Accounts))
+func askWhose(ctx context.Context, accounts []Account, id KeyID) []whoseAnswer {
+	answers := make([]whoseAnswer, len(accounts))
 	slots := make(chan struct{}, asksAtOnce)
 	var wg sync.WaitGroup
-	for i, a := range e.cfg.Accounts {
+	for i, a := range accounts {
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()

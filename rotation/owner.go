@@ -273,7 +273,7 @@ func (e *Engine) owned(ctx context.Context, m MemberID) (users []User, unread []
 		unread = append(unread, Holding{Err: err})
 	}
 	own = func(o Ownership) bool { return o.Member == m || o.Group != "" && slices.Contains(groups, o.Group) }
-	for _, a := range e.cfg.Accounts {
+	for _, a := range e.listed() {
 		theirs, err := e.ownedIn(ctx, a, answering(m, address), own)
 		if err != nil {
 			unread = append(unread, Holding{User: UserRef{Account: a.ID}, Err: err})

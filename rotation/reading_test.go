@@ -82,10 +82,17 @@ func (f *firm) survey(ctx context.Context, kept rotation.Store) (rotation.Survey
 
 func (f *firm) engine(kept rotation.Store) *rotation.Engine {
 	f.Helper()
-	engine, err := rotation.New(rotation.Config{
-		Store: kept, Shared: true, Hand: newHand(), Accounts: f.accounts, Policy: f.policy, Terms: terms,
-		Owners: rotation.Owners{Tag: "slack-user-id"}, Logger: f.log,
-	})
+	return f.with(func(c *rotation.Config) { c.Store = kept })
+}
+
+func (f *firm) with(change func(*rotation.Config)) *rotation.Engine {
+	f.Helper()
+	cfg := rotation.Config{
+		Store: f.kept, Shared: true, Hand: newHand(), Accounts: f.accounts, Policy: f.policy, Terms: terms,
+		Owners: rotation.Owners{Tag: "slack-user-id"}, Logger: f.log, Approvers: []rotation.MemberID{carol, dave},
+	}
+	change(&cfg)
+	engine, err := rotation.New(cfg)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 func TestSecrets_OfAnotherTurnAreNoOutcome(t *testing.T) {
-	e := &Engine{accounts: map[string]Account{}}
+	e := &Engine{}
 	r := Rotation{ID: "x-1", Stage: Creating, Turn: 7, User: UserRef{"111122223333", "ci"}}
 	for turn, mine := range map[int]bool{3: false, 7: true} {
 		e.secrets.put(r.ID, held{turn: turn, key: "AKIAHELD", secret: NewSecret("x")})

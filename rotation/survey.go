@@ -8,13 +8,15 @@ import (
 	"slices"
 )
 
-// Survey scans every account, or those that a scan which was cut off has not read. It writes the warnings that fall due to the owners'
-// progress, each once, and returns the findings.
+// Survey reads which accounts there are, and scans each of them, or those that a scan which was cut off has not read. It writes the warnings
+// that fall due to the owners' progress, each once, and returns the findings.
 func (e *Engine) Survey(ctx context.Context) (Survey, error) {
-	earlier := e.resume(ctx, e.cfg.Accounts)
-	s := Survey{At: earlier.Scan}
+	left, err := e.callRoll(ctx)
+	accounts := e.listed()
+	earlier := e.resume(ctx, accounts)
+	s := Survey{At: earlier.Scan, Left: left, Unlisted: err}
 	scan := Scan{
-		Accounts: e.cfg.Accounts, Policy: e.cfg.Policy, Now: e.now, Logger: e.log,
+		Accounts: accounts, Policy: e.cfg.Policy, Now: e.now, Logger: e.log,
 		Kept: earlier.taken, Read: func(state AccountState) { earlier.read(ctx, state) },
 	}
 	var quarantine []UserRef

@@ -170,7 +170,7 @@ func (p Proof) StillUsed() bool {
 // traceDue tells whether the trail is to be read without anybody asking.
 func (e *Engine) traceDue(r Rotation, now time.Time) bool {
 	stale := r.Trace.At.IsZero() || !now.Before(r.Trace.At.Add(traceEvery))
-	return e.accounts[r.User.Account].traces() && r.Proof.StillUsed() && stale
+	return e.account(r.User.Account).traces() && r.Proof.StillUsed() && stale
 }
 
 // traceByItself reads the trail after a look that has found the old key in use. A crash before its write leaves it to the next look.
@@ -178,7 +178,7 @@ func (e *Engine) traceByItself(ctx context.Context, r Rotation) {
 	if !e.traceDue(r, e.now()) {
 		return
 	}
-	if err := e.keepTrace(ctx, r, e.readTrail(ctx, e.accounts[r.User.Account], r.Old), TheEngine); err != nil {
+	if err := e.keepTrace(ctx, r, e.readTrail(ctx, e.account(r.User.Account), r.Old), TheEngine); err != nil {
 		e.log.Warn("keep who uses the old key", "rotation", r.ID, "err", err)
 	}
 }
@@ -213,14 +213,14 @@ func (e *Engine) Trace(ctx context.Context, ref Ref, by Actor) (Rotation, error)
 		return r, e.refused(ctx, p.User, ref.UserDoc(), Entry{Actor: by.String(), Action: "trace", Rotation: ref.ID}, err)
 	}
 	if r.Trace.At.IsZero() || !e.now().Before(r.Trace.At.Add(traceAgain)) {
-		r.Trace = e.readTrail(ctx, e.accounts[r.User.Account], r.Old)
+		r.Trace = e.readTrail(ctx, e.account(r.User.Account), r.Old)
 	}
 	return r, e.keepTrace(ctx, r, r.Trace, by)
 }
 
 // TraceKey reads who uses a key of an account, whatever rotation it has to do with. It is zero where the trail is not read.
 func (e *Engine) TraceKey(ctx context.Context, account string, key KeyID) Trace {
-	a := e.accounts[account]
+	a := e.account(account)
 	if !a.traces() || key == "" {
 		return Trace{}
 	}
@@ -250,7 +250,7 @@ func (e *Engine) traceable(ctx context.Context, ref Ref, by Actor) (Progress, Ro
 		refusal.Code = NotInvolved
 	case r.Ended():
 		refusal.Code = HasEnded
-	case !e.accounts[r.User.Account].traces():
+	case !e.account(r.User.Account).traces():
 		refusal.Code = NoTrail
 	default:
 		return p, r, nil

@@ -75,24 +75,14 @@ func New(ctx context.Context, o Options) (*App, error) {
 		}
 		o.AWS = &loaded
 	}
-	cfg, err := cfg.withMembers(ctx, *o.AWS)
+	roster := newRoster(o)
+	domain, err := roster.read(ctx)
 	if err != nil {
 		return nil, err
 	}
-
-	var accounts []*awsiam.Account
-	var domain []rotation.Account
-	names, traced := map[string]string{}, map[string]bool{}
+	traced := map[string]bool{} // which takes more than an organization tells of its accounts
 	for _, a := range cfg.Accounts {
-		account, err := a.open(awsiam.Config{AWS: *o.AWS, Logger: o.Logger, ReadsPerSecond: o.AWSPace, WritesPerSecond: o.AWSPace / 10})
-		if err != nil {
-			return nil, err
-		}
-		accounts = append(accounts, account)
-		domain = append(domain, rotation.Account{
-			ID: a.ID, Name: a.Name, IAM: account, Delivery: a.delivery(), Vault: account, Trail: account, Regions: a.TrailRegions,
-		})
-		names[a.ID], traced[a.ID] = a.Name, len(a.TrailRegions) > 0
+		traced[a.ID] = len(a.TrailRegions) > 0
 	}
 
 	slackOptions := []slack.Option{
@@ -110,17 +100,22 @@ func New(ctx context.Context, o Options) (*App, error) {
 	if err := store.Usable(ctx, kept); err != nil {
 		return nil, errors.Join(fmt.Errorf("use the store %s: %w", cfg.Store, err), kept.Close())
 	}
-	a := &App{store: kept, accounts: accounts, health: o.Health, log: o.Logger}
+	a := &App{store: kept, health: o.Health, log: o.Logger}
+
+	for _, account := range domain {
+		a.accounts = append(a.accounts, roster.opened[account.ID])
+	}
 
 	policy := cfg.findings()
 	people := &bot.People{Slack: api, Approvers: members(cfg.Slack.Approvers), OnCall: members(cfg.Slack.Oncall), Now: o.Now}
 	outbox := bot.NewOutbox(bot.OutboxConfig{
-		Slack: api, People: people, Accounts: names, OwnerTag: cfg.Owners.Tag, Policy: policy, Approvals: cfg.Approval, Traced: traced, Now: o.Now,
+		Slack: api, People: people, Accounts: roster.called, OwnerTag: cfg.Owners.Tag, Policy: policy, Approvals: cfg.Approval, Traced: traced, Now: o.Now,
 	})
 	a.engine, err = rotation.New(rotation.Config{
 		Store:    kept,
 		Shared:   kept.Shared(),
 		Accounts: domain,
+		Members:  roster.anew(),
 		Hand:     outbox,
 		Policy:   policy,
 		Terms: rotation.Terms{
@@ -142,7 +137,7 @@ func New(ctx context.Context, o Options) (*App, error) {
 			Approvals: cfg.Slack.ApprovalsChannel, OnCall: cfg.Slack.OncallChannel, Groups: groupChannels(cfg.Owners),
 			Scan: cfg.Schedule.Scan.Next, Digest: cfg.Schedule.Digest.Next, Location: cfg.Timezone,
 			Sinks: o.Sinks, Listing: func(w io.Writer, s rotation.Survey) error {
-				return listing.OfSurvey(s, listing.Clerk{Policy: policy, Names: names, Version: o.Version}).CSV(w)
+				return listing.OfSurvey(s, listing.Clerk{Policy: policy, Names: roster.called(), Version: o.Version}).CSV(w)
 			},
 			Now: o.Now, Logger: o.Logger,
 		})

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -108,7 +109,7 @@ func (o Organization) summary() []string {
 	if len(o.Exclude) > 0 {
 		lines = append(lines, "but none in or with "+choiceList(o.Exclude))
 	}
-	return append(lines, "those listed keep their own settings; the organization is read when keyturner starts")
+	return append(lines, "those listed keep their own settings; the organization is read before each scan")
 }
 
 func choiceList(choices []Choice) string {
@@ -119,10 +120,10 @@ func choiceList(choices []Choice) string {
 	return strings.Join(all, " or ")
 }
 
-// withMembers adds the accounts of the organization that are not listed.
-func (c Config) withMembers(ctx context.Context, cfg aws.Config) (Config, error) {
+// members finds the accounts of the organization; nil: there is none.
+func (c Config) members(cfg aws.Config) *awsiam.Organization {
 	if c.Organization == nil {
-		return c, nil
+		return nil
 	}
 	domain := func(choices []Choice) (all []awsiam.Choice) {
 		for _, c := range choices {
@@ -130,7 +131,15 @@ func (c Config) withMembers(ctx context.Context, cfg aws.Config) (Config, error)
 		}
 		return all
 	}
-	found, err := awsiam.NewOrganization(cfg, domain(c.Organization.Include), domain(c.Organization.Exclude)).Members(ctx)
+	return awsiam.NewOrganization(cfg, domain(c.Organization.Include), domain(c.Organization.Exclude))
+}
+
+// withMembers adds the accounts of the organization that are not listed.
+func (c Config) withMembers(ctx context.Context, org *awsiam.Organization) (Config, error) {
+	if org == nil {
+		return c, nil
+	}
+	found, err := org.Members(ctx)
 	if err != nil {
 		return c, err
 	}
@@ -148,7 +157,10 @@ func (c Config) withMembers(ctx context.Context, cfg aws.Config) (Config, error)
 		})
 	}
 	if len(c.Accounts) == 0 {
-		return c, fmt.Errorf("the organization has no active account that is included: change include or exclude under organization")
+		return c, &rotation.CallError{
+			Op: "choose accounts of the organization", Class: rotation.ClassInvalid,
+			Err: errors.New("none is active and included: change include or exclude under organization"),
+		}
 	}
 	return c, nil
 }

@@ -84,7 +84,7 @@ exemptions: [{user: 333344445555/vendor, reason: later, until: 2027-01-31}]
 		sim.AddOrganization(iamsim.Organization{Management: own, Members: []*iamsim.Account{beta, gamma, delta, gone}})
 		key, secret := own.Principal("keyturner")
 		reach := aws.Config{Credentials: credentials.NewStaticCredentialsProvider(key, secret, ""), HTTPClient: &http.Client{Transport: sim.Transport()}}
-		got, err := cfg.withMembers(t.Context(), reach)
+		got, err := cfg.withMembers(t.Context(), cfg.members(reach))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +95,7 @@ exemptions: [{user: 333344445555/vendor, reason: later, until: 2027-01-31}]
 			t.Errorf("accounts (-want +got):\n%s", diff)
 		}
 		sim.Fail("ListAccounts", iamsim.Fault{Code: "AccessDenied"})
-		if _, err := cfg.withMembers(t.Context(), reach); err == nil || !strings.Contains(err.Error(), "organization-policy.json") {
+		if _, err := cfg.withMembers(t.Context(), cfg.members(reach)); err == nil || !strings.Contains(err.Error(), "organization-policy.json") {
 			t.Errorf("an organization that may not be listed: %v", err)
 		}
 	})

@@ -58,7 +58,7 @@ func Scan(ctx context.Context, o ScanOptions) (listing.Listing, error) {
 		o.AWS = &loaded
 	}
 	var err error
-	if o.Config, err = o.Config.withMembers(ctx, *o.AWS); err != nil && ctx.Err() != nil {
+	if o.Config, err = o.Config.withMembers(ctx, o.Config.members(*o.AWS)); err != nil && ctx.Err() != nil {
 		return listing.Listing{}, errors.New("the scan was cut off before an account was read: nothing is known; run it again")
 	} else if err != nil {
 		return listing.Listing{}, err

@@ -64,7 +64,9 @@ func OfSurvey(s rotation.Survey, c Clerk) Listing {
 	for _, f := range s.Findings {
 		c.list(f, string(f.Owner), f.Doubt != rotation.NotLookedUp)
 	}
-	return c.Listing(s.Accounts)
+	l := c.Listing(s.Accounts)
+	l.Complete = l.Complete && s.Unlisted == nil
+	return l
 }
 
 func (c *Clerk) list(f rotation.Finding, owner string, known bool) {

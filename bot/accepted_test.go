@@ -120,19 +120,50 @@ func TestDigest_ListsWhatIsAccepted(t *testing.T) {
 	twin := aFinding(rotation.TwoActive, rotation.UserRef{Account: ci.Account, Name: "part"}, "AKIAAAAAAAAAAAAPART1", 180)
 	snoozed := aFinding(rotation.SoonTooOld, ci, oldKey, 80)
 	long.Exempt, soon.Exempt, part.Exempt = accepted, accepted, accepted
-	soon.Exempt.Until = monday.Add(6 * day)
+	soon.Exempt.Until = monday.Add(13 * day)
+	part.Exempt.Until = monday.Add(6 * day)
 	snoozed.Snooze = aSnooze()
 	s := rotation.Survey{At: monday, Accounts: survey().Accounts[:1], Findings: []rotation.Finding{long, soon, part, twin, snoozed}}
 	m := digestMessage(testView(), s, nil, inWeek("2026-W47"))
 	goldenMessage(t, "digest/accepted", m)
-	before, list, found := strings.Cut(m.Text, "Exempt for now:")
-	if !found || strings.Index(list, "Ends soon. soon") > strings.Index(list, "long") || !strings.Contains(list, "accepted by <@"+string(alice)+"> and <@"+string(bob)+">") ||
-		!strings.Contains(list, "The vendor is slow.") || strings.Contains(list, "part") {
-		t.Errorf("the list of what is accepted: %s", list)
+	before, lists, found := strings.Cut(m.Text, "Exempt, and about to end:\n")
+	ending, rest, both := strings.Cut(lists, "Exempt for now:\n")
+	if !found || !both || strings.Index(ending, "part in") > strings.Index(ending, "soon in") || strings.Contains(ending, "long in") ||
+		!strings.Contains(ending, "To prolong it, <@"+string(owner)+"> or on-call types /rotate-key exempt "+string(soon.Key.ID)+", and approvers decide.") {
+		t.Errorf("what is about to end: %s", ending)
+	}
+	if !strings.Contains(rest, "accepted by <@"+string(alice)+"> and <@"+string(bob)+">") || !strings.Contains(rest, "The vendor is slow.") ||
+		strings.Contains(rest, "part in") || strings.Contains(rest, "soon in") {
+		t.Errorf("the list of what else is accepted: %s", rest)
 	}
 	for _, want := range []string{"2 keys need attention", "Some of that is exempt until", "two keys of this user are active", "Snoozed until", "by <@" + string(owner) + ">"} {
 		if !strings.Contains(strings.ToLower(before), strings.ToLower(want)) {
 			t.Errorf("it does not say %q: %s", want, before)
+		}
+	}
+	d, err := inWords(testView(), s, nil, inWeek("2026-W47"), func(id string) string { return id })
+	if err != nil || len(d.Notes) < 2 || d.Notes[len(d.Notes)-2].Title != "Exempt, and about to end" || !strings.Contains(d.Notes[len(d.Notes)-2].Lines[0], "To prolong it, "+string(owner)+" or on-call types /rotate-key exempt AKIA") {
+		t.Errorf("in words: %+v, %v", d.Notes, err)
+	}
+}
+
+// TestProlonged tells who can have an exemption prolonged: whoever can have it made.
+func TestProlonged(t *testing.T) {
+	x := rotation.Exemption{Reason: "Later.", Until: monday, By: []rotation.MemberID{alice}}
+	for _, c := range []struct {
+		owner rotation.MemberID
+		by    []rotation.MemberID
+		want  string
+	}{
+		{owner, x.By, "<@" + string(owner) + "> or on-call types"},
+		{"S0SQUAD01", x.By, "<!subteam^S0SQUAD01> or on-call types"},
+		{"", x.By, "To prolong it, on-call types"},
+		{owner, nil, "the operator"},
+	} {
+		x.By = c.by
+		k := keyFindings{Finding: rotation.Finding{Owner: c.owner, Key: rotation.Key{ID: oldKey}, Exempt: x}}
+		if got := prolonged(k); !strings.Contains(got, c.want) {
+			t.Errorf("%q does not say %q", got, c.want)
 		}
 	}
 }

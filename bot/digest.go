@@ -25,17 +25,19 @@ type heading struct{ title, change, note string }
 
 func digestOf(v view, s rotation.Survey, running []rotation.Rotation, h heading) message {
 	s = s.WithStuck(running)
-	due, exempt := setApart(byKey(s.Findings), s.At)
+	rows := byKey(s.Findings)
+	due, _ := setApart(rows, s.At)
+	before, after := listsOf(v, s, running, rows)
+	room := roomFor(slices.Concat(before, after))
 	var head, tail draft
 	head.header(h.title)
 	head.say(sentences(headline(s, due), h.change))
-	head.say(rosterLines(s))
-	head.say(unreadLines(s))
-	head.say(unseenLines(s))
-	tail.say(leftLines(s))
-	tail.say(runningLines(v, running))
-	tail.say(overruledLines(v, s.Overruled))
-	tail.say(exemptLines(v, exempt, s.At))
+	for _, l := range before {
+		head.say(l.bulleted(room))
+	}
+	for _, l := range after {
+		tail.say(l.bulleted(room))
+	}
 	if len(s.Accounts) > 0 {
 		tail.note("The accounts were read on " + when(s.At) + ".")
 	}
@@ -147,28 +149,7 @@ func headline(s rotation.Survey, due []keyFindings) string {
 	return head + " in " + count(all, "account") + "."
 }
 
-// maxLines and maxList bound each list, in lines and in characters, so that the lists leave room for the keys.
-const (
-	maxLines = 8
-	maxList  = 2000
-)
-
-// bulleted joins a title and its lines as far as they fit, and counts the others; nothing if there are none.
-func bulleted(title string, ls []string) string {
-	if len(ls) == 0 {
-		return ""
-	}
-	list, left := "*"+title+":*", maxList
-	for i, l := range ls {
-		if left -= utf8.RuneCountInString(l); i == maxLines || left < 0 {
-			return list + "\n• And " + count(len(ls)-i, "other") + "."
-		}
-		list += "\n• " + l
-	}
-	return list
-}
-
-func unreadLines(s rotation.Survey) string {
+func unreadLines(s rotation.Survey) list {
 	var ls []string
 	for _, a := range s.Unread() {
 		partly := ""
@@ -177,39 +158,18 @@ func unreadLines(s rotation.Survey) string {
 		}
 		ls = append(ls, stateName(a)+": "+sentences(notRead(a.Err), partly))
 	}
-	return bulleted("Not read in full, so stale keys may be hidden there", ls)
+	return list{"Not read in full, so stale keys may be hidden there", ls}
 }
 
 // runningLines names who owes the next click, the longest waiting first. What is stuck is a finding, and told as such.
-func runningLines(v view, running []rotation.Rotation) string {
+func runningLines(v view, running []rotation.Rotation) list {
 	running = slices.DeleteFunc(slices.Clone(running), func(r rotation.Rotation) bool { return r.Stage == rotation.Stuck })
 	slices.SortStableFunc(running, func(a, b rotation.Rotation) int { return a.Since.Compare(b.Since) })
 	var ls []string
 	for _, r := range running {
 		ls = append(ls, v.user(r.User)+", "+string(r.Stage)+" since "+when(r.Since)+". Next: "+v.next(r)+".")
 	}
-	return bulleted("Rotations under way", ls)
-}
-
-// nearEnd is how long before its end an exemption is listed first.
-const nearEnd = 7 * 24 * time.Hour
-
-// exemptLines lists what is accepted: until when, by whom and why; what ends soon comes first.
-func exemptLines(v view, exempt []keyFindings, at time.Time) string {
-	var soon, ls []string
-	for _, k := range exempt {
-		who := v.user(k.User) + ", " + short(k.Key.ID)
-		if k.Breach == rotation.RootKey {
-			who = "The root user of " + v.accountInFull(k.User.Account)
-		}
-		line := who + ": " + acceptedUntil(k.Exempt)
-		if k.Exempt.Until.Sub(at) <= nearEnd {
-			soon = append(soon, "*Ends soon.* "+line)
-		} else {
-			ls = append(ls, line)
-		}
-	}
-	return bulleted("Exempt for now", append(soon, ls...))
+	return list{"Rotations under way", ls}
 }
 
 // acceptedUntil tells until when, by whom and why findings are accepted.

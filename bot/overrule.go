@@ -89,7 +89,7 @@ func overruling(r rotation.Rotation) string {
 }
 
 // overruledLines name in the digest who has overruled evidence lately, and why: the latest of each rotation.
-func overruledLines(v view, rs []rotation.Rotation) string {
+func overruledLines(v view, rs []rotation.Rotation) list {
 	var ls []string
 	for _, r := range rs {
 		for _, a := range slices.Backward(r.Asks) {
@@ -100,5 +100,5 @@ func overruledLines(v view, rs []rotation.Rotation) string {
 			}
 		}
 	}
-	return bulleted("Evidence overruled lately: "+strconv.Itoa(len(ls)), ls)
+	return list{"Evidence overruled lately: " + strconv.Itoa(len(ls)), ls}
 }

@@ -17,9 +17,9 @@ func (n accountNames) all() map[string]string {
 func (n accountNames) of(id string) string { return n.all()[id] }
 
 // rosterLines tell what is wrong with the list of accounts, and who has left it.
-func rosterLines(s rotation.Survey) string {
+func rosterLines(s rotation.Survey) list {
 	if s.Unlisted == nil {
-		return ""
+		return list{}
 	}
 	why := "AWS gave no usable answer. It is tried again with the next scan; the operator finds the details in the log."
 	switch rotation.ClassOf(s.Unlisted) {
@@ -31,15 +31,15 @@ func rosterLines(s rotation.Survey) string {
 	case rotation.ClassInvalid:
 		why = "No account is chosen, or AWS does not take the choice. The operator must check include and exclude under organization in the configuration."
 	}
-	return bulleted("The accounts of the organization could not be listed, so those that are new may be missing here", []string{why})
+	return list{"The accounts of the organization could not be listed, so those that are new may be missing here", []string{why}}
 }
 
 // leftLines name the accounts that are not looked after any more.
-func leftLines(s rotation.Survey) string {
+func leftLines(s rotation.Survey) list {
 	var ls []string
 	for _, d := range s.Left {
 		ls = append(ls, stateName(rotation.AccountState{ID: d.ID, Name: d.Name})+", found on "+when(d.Since)+
 			": it is closed, suspended or not chosen any more, so its keys are not looked at.")
 	}
-	return bulleted("Accounts that have left", ls)
+	return list{"Accounts that have left", ls}
 }

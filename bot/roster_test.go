@@ -42,7 +42,7 @@ func TestDigest_NamesWhatIsWrongWithTheRoster(t *testing.T) {
 			t.Errorf("%s: it is taken for the whole: %s", class, m.Text)
 		}
 	}
-	if s := (rotation.Survey{At: monday, Accounts: read}); rosterLines(s)+leftLines(s) != "" || !weekOf("2026-W47", s).Whole {
+	if s := (rotation.Survey{At: monday, Accounts: read}); rosterLines(s).bulleted(maxList)+leftLines(s).bulleted(maxList) != "" || !weekOf("2026-W47", s).Whole {
 		t.Error("something is wrong with a roster that is whole")
 	}
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // unseenLines name what the role in an account may not look at, so that nobody takes it for clean.
-func unseenLines(s rotation.Survey) string {
+func unseenLines(s rotation.Survey) list {
 	var ls []string
 	for _, a := range s.Accounts {
 		var parts []string
@@ -18,7 +18,7 @@ func unseenLines(s rotation.Survey) string {
 			ls = append(ls, stateName(a)+": "+strings.Join(parts, "; ")+".")
 		}
 	}
-	return bulleted("Not seen, since Keyturner's role may not look", ls)
+	return list{"Not seen, since Keyturner's role may not look", ls}
 }
 
 // stateName names an account of a survey.

@@ -118,7 +118,8 @@ func sinceWeek(weeks []report.Week, today report.Week) string {
 // inWords is the digest for those who do not read it in Slack.
 func inWords(v view, s rotation.Survey, running []rotation.Rotation, weeks []report.Week, names func(string) string) (report.Digest, error) {
 	s = s.WithStuck(running)
-	due, exempt := setApart(byKey(s.Findings), s.At)
+	rows := byKey(s.Findings)
+	due, _ := setApart(rows, s.At)
 	week := weeks[len(weeks)-1].Name
 	d := report.Digest{Week: week, Headline: unmarked(sentences(headline(s, due), changed(weeks)), names)}
 	d.More = max(0, len(due)-report.MaxRows)
@@ -133,10 +134,10 @@ func inWords(v view, s rotation.Survey, running []rotation.Rotation, weeks []rep
 		row.User, row.Found = unmarked(row.User, names), unmarked(found, names)
 		d.Rows = append(d.Rows, row)
 	}
-	for _, list := range []string{rosterLines(s), unreadLines(s), unseenLines(s), leftLines(s), runningLines(v, running), overruledLines(v, s.Overruled), exemptLines(v, exempt, s.At)} {
-		if list != "" {
-			title, lines, _ := strings.Cut(unmarked(list, names), "\n• ")
-			d.Notes = append(d.Notes, report.Note{Title: strings.TrimSuffix(title, ":"), Lines: strings.Split(lines, "\n• ")})
+	before, after := listsOf(v, s, running, rows)
+	for _, l := range slices.Concat(before, after) {
+		if len(l.lines) > 0 {
+			d.Notes = append(d.Notes, report.Note{Title: unmarked(l.title, names), Lines: each(l.within(maxList), func(line string) string { return unmarked(line, names) })})
 		}
 	}
 	ages := s.Ages()

@@ -77,9 +77,13 @@ func TestStory_AnExemption(t *testing.T) {
 	s.see(ana, dm, "Accepted: the exemption of a key of ci-deploy")
 	s.types(ana, "list", "exempt until", "accepted by <@"+carol+">", "before spring")
 	s.types(carol, "whois "+key, "exempt until", "accepted by <@"+carol+">")
+	s.w.skip(time.Hour)
+	s.types(dave, "digest", "by direct message")
+	s.see(dave, dm, "Access keys today", "Exempt for now:", "ci-deploy in acme-production", "before spring")
 
 	s.w.skip(7 * day)
-	s.see(dave, "on-call", "Exempt for now:", "ci-deploy in acme-production", "accepted by <@"+carol+">", "before spring")
+	s.see(dave, "on-call", "week", "Exempt, and about to end:", "ci-deploy in acme-production", "accepted by <@"+carol+">", "before spring",
+		"To prolong it, <@"+ana+"> or on-call types", "/rotate-key exempt "+key)
 	s.w.skip(8 * day)
 	for member, place := range map[string]string{ana: dm, dave: "on-call"} {
 		s.see(member, place, "An exemption for ci-deploy ends soon", "accepted until", "Owner: <@"+ana+">")

@@ -78,6 +78,7 @@ func New(cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg: cfg, id: rand.Text(), now: cfg.Now, log: cfg.Logger, wake: make(chan struct{}, 1),
 	}
+	e.roster.called = make(chan struct{}, 1)
 	e.roster.set(cfg.Accounts)
 	e.approvals = NewApprovals(cfg.Approvals, cfg.Approvers)
 	e.feed.signal = make(chan struct{}, 1)

@@ -137,10 +137,8 @@ func (r *resumption) keeps(account string) bool {
 	return r.store != nil && !taken
 }
 
-// sight adds what was seen of a user to the parts of their account.
+// sight adds what was seen of a user to the parts of their account. It is not called twice at the same time.
 func (r *resumption) sight(ctx context.Context, seen Sight) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	account := seen.User.Ref.Account
 	if !r.keeps(account) {
 		return
@@ -153,7 +151,10 @@ func (r *resumption) sight(ctx context.Context, seen Sight) {
 	p.Sights, p.size = append(p.Sights, seen), p.size+seen.size()
 }
 
+// part is what is being filled of an account. It is changed by what reads that account alone.
 func (r *resumption) part(account string) *part {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	p := r.open[account]
 	if p == nil {
 		p = &part{Reading: r.Reading}
@@ -166,12 +167,11 @@ func (r *resumption) part(account string) *part {
 // read keeps the last part of an account that was read to its end, with which the others count. A crash before it leaves parts that nobody
 // takes for the whole.
 func (r *resumption) read(ctx context.Context, state AccountState) {
-	r.mu.Lock()
 	if !r.keeps(state.ID) {
-		r.mu.Unlock()
 		return
 	}
 	p := r.part(state.ID)
+	r.mu.Lock()
 	delete(r.open, state.ID)
 	r.mu.Unlock()
 	if state.Err != nil {

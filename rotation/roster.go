@@ -41,7 +41,7 @@ type roster struct {
 	mu     sync.RWMutex
 	now    []Account
 	all    map[string]Account // and those that have left while this process ran
-	called sync.Mutex         // held while they are read
+	called chan struct{}      // held while they are read
 	at     time.Time          // when they were read last, by whichever outcome
 	rev    uint64             // of the claim, as of then
 }
@@ -95,8 +95,12 @@ func (e *Engine) callRoll(ctx context.Context) ([]Departed, error) {
 	if e.cfg.Members == nil {
 		return nil, nil
 	}
-	e.roster.called.Lock()
-	defer e.roster.called.Unlock()
+	select {
+	case e.roster.called <- struct{}{}:
+		defer func() { <-e.roster.called }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	accounts, err := e.cfg.Members(ctx)
 	if err != nil {
 		e.log.Error("read which accounts there are", "err", err)

@@ -106,14 +106,17 @@ func TestRoster_OfOthers(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- serves.Run(ctx) }()
 		time.Sleep(2 * time.Minute)
+		synctest.Wait()
 		g.listed = all[:2]
 		g.wants(scans, "000 001", "", true)
 		time.Sleep(2 * time.Minute)
+		synctest.Wait()
 		never := rotation.UserRef{Account: all[1].ID, Name: "never"}
 		g.fails = errors.New("no answer") // it has been asked by now
 		if h, err := serves.HoldingOf(g.Context(), never); err != nil || len(h.Keys) != 1 {
 			g.Errorf("a process that serves: %+v, %v", h, err)
 		}
+		synctest.Wait()
 		g.fails = nil
 		if h, err := asks.HoldingOf(g.Context(), never); err != nil || len(h.Keys) != 1 {
 			g.Errorf("a process that is asked: %+v, %v", h, err)

@@ -63,11 +63,15 @@ func (s Scan) Each(ctx context.Context, found func(Sight) error) []AccountState 
 		s.Now = time.Now
 	}
 	s.Logger = cmp.Or(s.Logger, slog.New(slog.DiscardHandler))
-	var one sync.Mutex
+	one := make(chan struct{}, 1) // held while found is called, which may take its time
 	inTurn := func(seen Sight) error {
-		one.Lock()
-		defer one.Unlock()
-		return found(seen)
+		select {
+		case one <- struct{}{}:
+			defer func() { <-one }()
+			return found(seen)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	states := make([]AccountState, len(s.Accounts))
 	next := make(chan int)

@@ -305,3 +305,28 @@ func TestScan_GoneMeanwhile(t *testing.T) {
 		}
 	})
 }
+
+// TestFound_AScanIsNotHeldByWhatIsFound: found may wait, as for an answer of Slack, while others want to tell what they have found.
+func TestFound_AScanIsNotHeldByWhatIsFound(t *testing.T) {
+	inScan(t, iamsim.Config{}, func(s *scanned) {
+		s.add("444455556666", "other").SetRootKey(ago(900), ago(1))
+		scan := rotation.Scan{Accounts: s.accounts, Policy: benchPolicy}
+		within, seen := 0, 0
+		for _, a := range scan.Each(s.Context(), func(rotation.Sight) error {
+			if within++; within != 1 {
+				s.Error("it was called twice at the same time")
+			}
+			time.Sleep(time.Minute)
+			within--
+			seen++
+			return nil
+		}) {
+			if a.Err != nil {
+				s.Error(a.Err)
+			}
+		}
+		if seen != 4 {
+			s.Errorf("%d users were seen", seen)
+		}
+	})
+}

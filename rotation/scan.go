@@ -16,6 +16,7 @@ import (
 const (
 	accountsAtOnce = 16
 	lookUpsAtOnce  = 4
+	chosenAtOnce   = 64 // users of an account who wait to be looked at: so many that a page of users is seldom kept for them
 )
 
 // Scan reads accounts for what there is to find. It changes nothing, in AWS or elsewhere.
@@ -213,7 +214,7 @@ func (k ReportKey) key() Key {
 
 // readUsers looks through the pages of users and has those shortlisted looked at meanwhile.
 func (a *sweep) readUsers(ctx context.Context) error {
-	chosen := make(chan User)
+	chosen := make(chan User, chosenAtOnce)
 	var lookers sync.WaitGroup
 	for range lookUpsAtOnce {
 		lookers.Go(func() {

@@ -117,9 +117,9 @@ func paced[Out any](ctx context.Context, p pace, op string, do func(context.Cont
 type operation[In, Out any] func(context.Context, *In, ...func(*iam.Options)) (*Out, error)
 
 // send makes one call to IAM at its pace and with its retries.
-func send[In, Out any](ctx context.Context, p pace, op string, do operation[In, Out], in *In) (*Out, error) {
+func send[In, Out any](ctx context.Context, p pace, op string, do operation[In, Out], in *In, options ...func(*iam.Options)) (*Out, error) {
 	return paced(ctx, p, op, func(ctx context.Context) (*Out, error) {
-		return do(ctx, in, func(o *iam.Options) { o.Retryer = p.retryer })
+		return do(ctx, in, append(options, func(o *iam.Options) { o.Retryer = p.retryer })...)
 	})
 }
 

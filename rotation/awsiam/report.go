@@ -1,7 +1,6 @@
 package awsiam
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,12 +26,9 @@ func (a *Account) Report(ctx context.Context, each func(rotation.ReportRow) erro
 	op := "read the credential report of account " + a.String()
 	deadline := time.Now().Add(reportLimit)
 	for poll := firstPoll; ; poll = min(2*poll, longestPoll) {
-		report, err := a.tryReport(ctx, op)
-		if err == nil {
-			return told(op, report, each)
-		}
-		if !worthWaiting(err) {
-			return time.Time{}, err
+		made, err := a.tryReport(ctx, op, each)
+		if err == nil || !worthWaiting(err) {
+			return made, err
 		}
 		if time.Now().Add(poll).After(deadline) {
 			return time.Time{}, tooLate(err)
@@ -42,22 +38,6 @@ func (a *Account) Report(ctx context.Context, each func(rotation.ReportRow) erro
 			return time.Time{}, failure(op, err)
 		}
 	}
-}
-
-// told tells the rows of a report. The SDK has it whole, but AWS allows no more than 5,000 users in an account, and their rows are not kept.
-func told(op string, report *iam.GetCredentialReportOutput, each func(rotation.ReportRow) error) (time.Time, error) {
-	var stopped error // by each
-	err := parseReport(bytes.NewReader(report.Content), func(row rotation.ReportRow) error {
-		stopped = each(row)
-		return stopped
-	})
-	switch {
-	case stopped != nil:
-		return time.Time{}, stopped
-	case err != nil:
-		return time.Time{}, &rotation.CallError{Op: op, Class: rotation.ClassUnknown, Err: err}
-	}
-	return aws.ToTime(report.GeneratedTime).UTC(), nil
 }
 
 // tooLate is the error for a report that was waited for in vain, because of err.
@@ -74,19 +54,19 @@ func tooLate(err error) error {
 
 // tryReport reads the report that AWS keeps. If there is none it has one made, and reads it if it is complete at once; otherwise the
 // error is worth waiting.
-func (a *Account) tryReport(ctx context.Context, op string) (*iam.GetCredentialReportOutput, error) {
-	report, err := a.storedReport(ctx, op)
+func (a *Account) tryReport(ctx context.Context, op string, each func(rotation.ReportRow) error) (time.Time, error) {
+	at, err := a.storedReport(ctx, op, each)
 	if code := codeOf(err); code != codeReportNotPresent && code != codeReportExpired {
-		return report, err
+		return at, err
 	}
 	made, err := send(ctx, a.reads, op, a.iam.GenerateCredentialReport, &iam.GenerateCredentialReportInput{})
 	switch {
 	case err != nil:
-		return nil, err
+		return time.Time{}, err
 	case made.State == types.ReportStateTypeComplete:
-		return a.storedReport(ctx, op)
+		return a.storedReport(ctx, op, each)
 	}
-	return nil, &rotation.CallError{
+	return time.Time{}, &rotation.CallError{
 		Op: op, Class: rotation.ClassThrottled, Code: codeReportInProgress, Err: fmt.Errorf("AWS is making it: state %q", made.State),
 	}
 }
@@ -100,16 +80,25 @@ func worthWaiting(err error) bool {
 	return false
 }
 
-// storedReport reads the report that AWS keeps.
-func (a *Account) storedReport(ctx context.Context, op string) (*iam.GetCredentialReportOutput, error) {
-	out, err := send(ctx, a.reads, op, a.iam.GetCredentialReport, &iam.GetCredentialReportInput{})
-	if err != nil {
-		return nil, err
+// storedReport reads the report that AWS keeps, and tells when it was made.
+func (a *Account) storedReport(ctx context.Context, op string, each func(rotation.ReportRow) error) (time.Time, error) {
+	stream := &streamedReport{each: each}
+	out, err := send(ctx, a.reads, op, a.iam.GetCredentialReport, &iam.GetCredentialReportInput{}, func(o *iam.Options) {
+		stream.next, o.HTTPClient = o.HTTPClient, stream
+	})
+	rows := stream.rows
+	rows.end(errBroken)
+	switch {
+	case rows != nil && rows.stopped != nil:
+		return time.Time{}, rows.stopped
+	case err != nil:
+		return time.Time{}, err
+	case rows == nil || out.GeneratedTime == nil || out.ReportFormat != types.ReportFormatTypeTextCsv:
+		return time.Time{}, lost(op, "the answer has no time or is not text/csv")
+	case rows.err != nil:
+		return time.Time{}, &rotation.CallError{Op: op, Class: rotation.ClassUnknown, Err: rows.err}
 	}
-	if out.GeneratedTime == nil || out.ReportFormat != types.ReportFormatTypeTextCsv {
-		return nil, lost(op, "the answer has no time or is not text/csv")
-	}
-	return out, nil
+	return aws.ToTime(out.GeneratedTime).UTC(), nil
 }
 
 func wait(ctx context.Context, d time.Duration) error {

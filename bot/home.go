@@ -14,15 +14,18 @@ import (
 
 // home is what a member's Home tab shows: what waits for them first, then what is theirs.
 type home struct {
-	actor   rotation.Actor
-	groups  []rotation.GroupID  // that they are in, of those that decide or own
-	unread  bool                // not all of those could be read
-	running []rotation.Progress // of all users
-	ended   []rotation.Progress // of the member, whose latest rotation has ended
-	held    []rotation.Holding  // the IAM users they own
-	heldErr error               // why those could not be looked up
-	asked   []askedExemption    // of all users
-	link    func(rotation.Post) string
+	actor    rotation.Actor
+	groups   []rotation.GroupID  // that they are in, of those that decide or own
+	unread   bool                // not all of those could be read
+	running  []rotation.Progress // of all users
+	ended    []rotation.Progress // of the member, whose latest rotation has ended
+	held     []rotation.Holding  // the IAM users they own
+	heldErr  error               // why those could not be looked up
+	asked    []askedExemption    // of all users
+	found    *found              // by the latest scan, for those who are told of any key; nil: nothing is known of it
+	foundErr error               // why not
+	digest   string              // the address of the latest digest
+	link     func(rotation.Post) string
 }
 
 // How much a Home tab lists of each sort. Slack takes 100 blocks in one (https://docs.slack.dev/reference/views/home-tab-views).
@@ -40,6 +43,7 @@ func homeView(v view, h home) slack.HomeTabViewRequest {
 	ownRotations(&d, v, h)
 	ownKeys(&d, v, h)
 	if h.actor.OnCall || h.actor.Approver {
+		everyKey(&d, v, h)
 		everyAccount(&d, v, h)
 	}
 	d.note("As of " + when(v.now) + ". This page is brought up to date when you open it, and when something changes. Type " + "`/rotate-key help`" + " to read how a rotation goes.")
@@ -148,13 +152,15 @@ func ownKeys(d *draft, v view, h home) {
 		return
 	}
 	choosable := false
-	for i, x := range h.held {
-		if i == maxUsers {
-			d.say("And " + count(len(h.held)-i, "other IAM user") + ".")
-			break
+	held := v.worstFirst(h.held)
+	for i, x := range held {
+		if i < maxUsers {
+			d.say(ownLines(v, x))
 		}
-		d.say(ownLines(v, x))
 		choosable = choosable || isChoosable(x) && x.Running == nil && len(x.Keys) > 0
+	}
+	if len(held) > maxUsers {
+		otherKeys(d, v, held[maxUsers:])
 	}
 	if choosable {
 		rotate := slack.NewButtonBlockElement(actionKeys, "", plainText("Rotate a key"))
@@ -187,15 +193,11 @@ func everyAccount(d *draft, v view, h home) {
 	})
 	d.header("All accounts")
 	var lines []string
-	for i, id := range ids {
-		if i == maxAccounts {
-			lines = append(lines, "And "+count(len(ids)-i, "other account")+".")
-			break
-		}
+	for _, id := range ids[:min(len(ids), maxAccounts)] {
 		t := tallies[id]
-		line := "• " + v.accountInFull(id) + ": no rotation running"
+		line := v.accountInFull(id) + ": no rotation running"
 		if t.running > 0 {
-			line = "• " + v.accountInFull(id) + ": " + count(t.running, "rotation") + " running"
+			line = v.accountInFull(id) + ": " + count(t.running, "rotation") + " running"
 		}
 		if t.asked > 0 {
 			line += ", " + strconv.Itoa(t.asked) + " waiting for a decision"
@@ -205,6 +207,9 @@ func everyAccount(d *draft, v view, h home) {
 		}
 		lines = append(lines, line)
 	}
-	d.say(strings.Join(lines, "\n"))
-	d.note("Which keys are too old, and which accounts could not be read, is in the digest in on-call's channel.")
+	texts, shown := packed(lines, 1)
+	d.say(strings.Join(texts, "\n"))
+	if left := len(ids) - shown; left > 0 {
+		d.say("And " + count(left, "other account") + ".")
+	}
 }

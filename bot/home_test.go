@@ -67,7 +67,7 @@ func TestHomeView(t *testing.T) {
 		{
 			"owner",
 			home{actor: rotation.Actor{Member: owner}, running: all[1:2], ended: []rotation.Progress{progressOf(done)}, held: held},
-			[]string{"Waiting for you: 1", "https://acme.slack.com/archives/DOLIVIA/p1700000000000100", "Older than 90 days", "could not be read"},
+			[]string{"Waiting for you: 1", "https://acme.slack.com/archives/DOLIVIA/p1700000000000100", "Needs attention: too old", "could not be read"},
 			[]string{"All accounts", `"action_id":"keys"`, "Nothing waits"},
 		},
 		{"new", home{actor: rotation.Actor{Member: owner}, held: free}, []string{"Nothing waits for you", `"action_id":"keys"`}, []string{"Your rotations"}},
@@ -76,6 +76,30 @@ func TestHomeView(t *testing.T) {
 			home{actor: approver, running: all, held: nil},
 			[]string{"Waiting for you: 3", "archives/CAPPROVALS/p1700000000000200", "All accounts", "4 rotations running, 3 waiting for a decision, *1 stuck*", "keyturner:owner"},
 			[]string{"Your rotations", `"action_id":"keys"`, "Move your applications"},
+		},
+		{
+			"found",
+			home{actor: approver, running: all[1:2], found: new(foundIn(v, survey()))},
+			[]string{
+				"Keys that need attention: 11", "*exposed in public*", "(444455556666) has an access key.*", "A rotation is under way: switching.",
+				"Not read in full", "nothing is known about the other keys there", "The accounts were read on", "Nobody is answerable for it.",
+			},
+			[]string{"*And ", "legacy"},
+		},
+		{
+			"found-many",
+			home{actor: approver, found: new(foundIn(v, manyFindings(10_000))), digest: "https://acme.slack.com/archives/CONCALL/p1700000000000100"},
+			[]string{"Keys that need attention: 10000", "And 9", "other keys", "https://acme.slack.com/archives/CONCALL/p1700000000000100|the digest in on-call", "/rotate-key digest"},
+			nil,
+		},
+		{"found-clean", home{actor: rotation.Actor{Member: alice, OnCall: true}, found: new(foundIn(v, rotation.Survey{At: monday, Accounts: survey().Accounts[:2]}))}, []string{"No key needs attention in 2 accounts"}, []string{"*And "}},
+		{"found-not-yet", home{actor: approver}, []string{"No scan has ended yet, so nothing is known"}, []string{"No key needs"}},
+		{"found-unread", home{actor: approver, foundErr: errors.New("internal words")}, []string{"could not be read, so nothing is known"}, []string{"No key needs", "internal words"}},
+		{
+			"owner-many",
+			home{actor: rotation.Actor{Member: owner}, held: mixedHoldings()},
+			[]string{"What needs attention of 45 other IAM users", "user-059", "could not be read"},
+			[]string{"other keys that need", "Keys that need attention"},
 		},
 		{"unknown", home{actor: rotation.Actor{Member: owner}, heldErr: errors.New("internal words")}, []string{"could not be read"}, []string{"internal words", "names you as its owner"}},
 		{"many", home{actor: approver, running: many, held: manyHoldings(150)}, []string{"Waiting for you: 130", "And 118 others.", "other IAM user"}, nil},
@@ -95,6 +119,81 @@ func TestHomeView(t *testing.T) {
 			}
 		})
 	}
+}
+
+// mixedHoldings are sixty users: of every second one a key needs attention, and one of the last could not be read.
+func mixedHoldings() []rotation.Holding {
+	var hs []rotation.Holding
+	for i := range 60 {
+		age := 10
+		if i%2 == 1 {
+			age = 100
+		}
+		hs = append(hs, holding(fmt.Sprintf("user-%03d", i), aKey(rotation.KeyID(fmt.Sprintf("AKIAAAAAAAAAAAAA%04d", i)), rotation.Active, age, rotation.Used)))
+	}
+	hs[58].Keys, hs[58].Findings, hs[58].Err = nil, nil, refusedByAWS(rotation.ClassDenied)
+	return hs
+}
+
+// TestHomeView_StaysWithinTheLimits: on-call's own home, with as much of everything as there can be, each as long as it can be.
+func TestHomeView_StaysWithinTheLimits(t *testing.T) {
+	v := testView()
+	v.now = monday
+	names := map[string]string{ci.Account: strings.Repeat("ü&", 30)}
+	v.accounts = func() map[string]string { return names }
+	asked := replace(t).r
+	h := home{actor: rotation.Actor{Member: alice, Approver: true, OnCall: true}, link: (&Bot{workspace: "https://acme.slack.com/"}).permalink, unread: true}
+	for i := range 300 {
+		r := asked
+		r.ID, r.Owner, r.Requester, r.User.Name, r.Reason = fmt.Sprintf("x-%d", i), owner, bob, fmt.Sprintf("%03d%s", i, strings.Repeat("w", 61)), strings.Repeat("ü", maxReason)
+		if i%2 == 0 {
+			r.Requester = alice
+		}
+		h.running = append(h.running, progressOf(r))
+		names[fmt.Sprintf("%012d", i)] = strings.Repeat("ü&", 30)
+	}
+	for i := range 300 {
+		x := holding(fmt.Sprintf("%03d%s", i, strings.Repeat("w", 61)), aKey(oldKey, rotation.Active, 200, rotation.NeverUsed), aKey(newKey, rotation.Active, 200, rotation.NeverUsed))
+		x.Exempt = rotation.Exemption{Reason: strings.Repeat("ü", 300), Until: monday.Add(time.Hour)}
+		for range 2 {
+			e := anExemption(rotation.ExemptHeld)
+			e.Reason, e.Until = strings.Repeat("ü", 300), monday.Add(time.Hour)
+			x.Exemptions = append(x.Exemptions, e)
+		}
+		x.Running = &asked
+		h.held = append(h.held, x)
+	}
+	s := manyFindings(10_000)
+	for i := range s.Findings {
+		s.Findings[i].User.Name = fmt.Sprintf("%05d%s", i, strings.Repeat("w", 59))
+		s.Findings[i].Doubt, s.Findings[i].Owner = rotation.NotLookedUp, ""
+	}
+	for i := range 300 {
+		s.Accounts = append(s.Accounts, rotation.AccountState{ID: fmt.Sprintf("%012d", i), Name: strings.Repeat("ü&", 60), Err: refusedByAWS(rotation.ClassDenied), Unseen: []rotation.Unseen{rotation.KeysUnseen}})
+	}
+	f := foundIn(v, s)
+	kept, err := json.Marshal(f)
+	if err != nil || len(kept) > maxFound+20_000 {
+		t.Errorf("%d bytes are kept, %v", len(kept), err)
+	}
+	h.found = &f
+	view := homeView(v, h)
+	sent, err := json.Marshal(view) // as the client sends it, with what HTML could read escaped
+	if err != nil || len(sent) > 250_000 {
+		t.Errorf("the view has %d bytes, %v", len(sent), err)
+	}
+	for _, err := range slacksim.ValidateView(encode(t, view)) {
+		t.Error(err)
+	}
+	said := string(encode(t, view))
+	lines := strings.Count(said, "Its owner could not be looked up")
+	var left int
+	if _, rest, ok := strings.Cut(said, "*And "); !ok {
+		t.Error("what is not shown is not counted")
+	} else if _, err := fmt.Sscanf(rest, "%d other key", &left); err != nil || lines+left != 10_000 || lines < 100 {
+		t.Errorf("%d keys are shown and %d counted, %v", lines, left, err)
+	}
+	t.Logf("%d blocks, %d bytes, %d keys; %d bytes are kept", len(view.Blocks.BlockSet), len(sent), lines, len(kept))
 }
 
 func TestHomeView_OwnRequestsAreNotOnesToDecide(t *testing.T) {

@@ -191,6 +191,13 @@ func (b *Bot) homeOf(ctx context.Context, m rotation.MemberID, maxAge time.Durat
 	}
 	h.held, h.heldErr = b.heldBy(ctx, m, maxAge)
 	h.bring(accepted, b.now())
+	if actor.OnCall || actor.Approver {
+		h.found, h.foundErr = b.foundNow(ctx)
+		h.digest = b.latestDigest(ctx)
+	}
+	if h.foundErr != nil {
+		b.log.Error("show a Home tab", "member", string(m), "err", h.foundErr)
+	}
 	return homeView(b.cfg.Outbox.today(), h), nil
 }
 

@@ -67,7 +67,7 @@ func heldLines(v view, h rotation.Holding) string {
 	}
 	lines := []string{"*" + v.user(h.User) + "*"}
 	for _, k := range h.Keys {
-		lines = append(lines, "• "+keyLine(v, k))
+		lines = append(lines, "• "+keyLine(v, k)+v.foundOf(h, k.ID))
 	}
 	if len(h.Keys) == 0 {
 		lines = append(lines, "It has no access key.")
@@ -82,11 +82,7 @@ func heldLines(v view, h rotation.Holding) string {
 
 // keyLine is a key with its state, its age and its last use.
 func keyLine(v view, k rotation.Key) string {
-	line := short(k.ID) + ": " + lowerFirst(esc(string(k.Status))) + aged(v, k, ", ", " old") + ", created on " + when(k.Created) + ". Last used: " + lastUse(k.LastUse) + "."
-	if over := v.policy.MaxAge; over > 0 && len(v.policy.Rules) == 0 && !v.now.IsZero() && k.Age(v.now) >= over {
-		line += " *Older than " + span(over) + ".*"
-	}
-	return line
+	return short(k.ID) + ": " + lowerFirst(esc(string(k.Status))) + aged(v, k, ", ", " old") + ", created on " + when(k.Created) + ". Last used: " + lastUse(k.LastUse) + "."
 }
 
 // historyMessage lists ended rotations with their decisions.

@@ -2,6 +2,7 @@ package bot
 
 import (
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -53,11 +54,7 @@ func (l list) bulleted(characters int) string {
 	if len(l.lines) == 0 {
 		return ""
 	}
-	s := "*" + l.title + ":*"
-	for _, line := range l.within(characters) {
-		s += "\n• " + line
-	}
-	return s
+	return strings.Join(append([]string{"*" + l.title + ":*"}, l.within(characters)...), "\n• ")
 }
 
 // nearEnd is how long before its end an exemption is listed first: it is in a weekly digest a week before, at the least.

@@ -16,7 +16,9 @@ import (
 
 func holding(name string, keys ...rotation.Key) rotation.Holding {
 	owns := rotation.Ownership{Member: owner, From: rotation.FromTag, Says: string(owner)}
-	return rotation.Holding{User: rotation.UserRef{Account: ci.Account, Name: name}, Ownership: owns, Keys: keys}
+	h := rotation.Holding{User: rotation.UserRef{Account: ci.Account, Name: name}, Ownership: owns, Keys: keys}
+	h.Findings = testView().policy.Findings(h.User, keys, monday)
+	return h
 }
 
 func aKey(id rotation.KeyID, status rotation.Status, ageDays int, use rotation.UseState) rotation.Key {

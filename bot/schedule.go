@@ -91,6 +91,11 @@ func (d *digests) scan(ctx context.Context) bool {
 		d.log.Error("scan", "err", err)
 	}
 	d.last, d.read = survey, d.now()
+	if ctx.Err() == nil {
+		if err := d.keepFound(ctx); err != nil {
+			d.log.Error("scan", "err", err)
+		}
+	}
 	return err == nil && survey.Unlisted == nil && len(survey.Unread()) == 0
 }
 

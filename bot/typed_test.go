@@ -199,7 +199,7 @@ func holdings() []rotation.Holding {
 	day := 24 * time.Hour
 	byTag := rotation.Ownership{Member: owner, From: rotation.FromTag, Says: string(owner)}
 	use := rotation.LastUse{State: rotation.Used, At: monday.Add(-3 * time.Hour), Service: "s3", Region: "eu-west-1"}
-	return []rotation.Holding{
+	hs := []rotation.Holding{
 		{User: ci, Ownership: byTag, Keys: []rotation.Key{
 			{ID: oldKey, Status: rotation.Active, Created: monday.Add(-95 * day), LastUse: use},
 			{ID: newKey, Status: rotation.Active, Created: monday.Add(-2 * day), LastUse: rotation.LastUse{State: rotation.NeverUsed}},
@@ -214,6 +214,13 @@ func holdings() []rotation.Holding {
 		{User: rotation.UserRef{Account: "444455556666", Name: "ana@example.com"}, Ownership: rotation.Ownership{From: rotation.FromName, Doubt: rotation.NotLookedUp, Err: errDead}},
 		{Err: refusedByAWS(rotation.ClassThrottled)},
 	}
+	for i, h := range hs {
+		hs[i].Findings = testView().policy.Findings(h.User, h.Keys, monday)
+		for j := range hs[i].Findings {
+			hs[i].Findings[j].Exempt = h.Exempt
+		}
+	}
+	return hs
 }
 
 var replaceForList rotation.Rotation

@@ -46,7 +46,7 @@ func sayWhose(d *draft, v view, w rotation.Whose) {
 	case !found:
 		d.say("AWS does not list it among the user's keys now. It may have been deleted a moment ago. Look in AWS.")
 	default:
-		d.say(strings.Join(append([]string{keyLine(v, key)}, acceptedLines(v, h, key.ID)...), "\n"))
+		d.say(strings.Join(append([]string{keyLine(v, key) + v.foundOf(h, key.ID)}, acceptedLines(v, h, key.ID)...), "\n"))
 	}
 	if h.Ownership.Owner() == "" && !h.Ownership.Unknown() {
 		d.say(v.nameOwner())

@@ -83,7 +83,9 @@ func (e *Engine) holding(ctx context.Context, u User) Holding {
 	h.Exemptions, h.Snoozes = p.Accepted(e.now())
 	h.Held = p.held(e.now())
 	h.Ownership = e.cfg.Owners.Of(ctx, u, p.Link)
-	h.Keys, h.Err = e.keys(ctx, e.account(u.Ref.Account), u.Ref)
+	if h.Keys, h.Err = e.keys(ctx, e.account(u.Ref.Account), u.Ref); h.Err == nil {
+		h.Findings = e.findingsOf(p, Sight{User: u, Keys: h.Keys})
+	}
 	return h
 }
 

@@ -61,8 +61,7 @@ func (e *Engine) surveyUser(ctx context.Context, seen Sight) ([]Finding, error) 
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return nil, fmt.Errorf("read progress of %s: %w", u.Ref, err)
 	}
-	found := slices.DeleteFunc(e.cfg.Policy.Judge(seen, e.now()), p.expects)
-	found = append(found, e.lingering(p, seen)...)
+	found := e.findingsOf(p, seen)
 	var owns Ownership
 	if len(found) > 0 {
 		if owns = e.cfg.Owners.Of(ctx, u, p.Link); owns.Err != nil {
@@ -70,8 +69,18 @@ func (e *Engine) surveyUser(ctx context.Context, seen Sight) ([]Finding, error) 
 		}
 	}
 	for i := range found {
-		found[i].UserID, found[i].Path = u.ID, u.Path
 		found[i].Owner, found[i].Doubt = owns.Owner(), owns.Doubt
+	}
+	return found, nil
+}
+
+// findingsOf names what there is to find about a user's keys, with what is on record of them. Who owns the user is not looked up.
+func (e *Engine) findingsOf(p Progress, seen Sight) []Finding {
+	u := seen.User
+	found := slices.DeleteFunc(e.cfg.Policy.Judge(seen, e.now()), p.expects)
+	found = append(found, e.lingering(p, seen)...)
+	for i := range found {
+		found[i].UserID, found[i].Path = u.ID, u.Path
 		e.accept(&found[i], p)
 		if r, ok := p.Running(); ok {
 			found[i].Running = r.Stage
@@ -80,7 +89,7 @@ func (e *Engine) surveyUser(ctx context.Context, seen Sight) ([]Finding, error) 
 			found[i].Instead = u.hints(found[i].Key).Instead()
 		}
 	}
-	return found, nil
+	return found
 }
 
 // inQuarantine tells whether the latest scan, or list of the account's users, had a user quarantined. It asks nobody; that nothing is

@@ -34,9 +34,10 @@ func TestStory_HomeTabs(t *testing.T) {
 		s.must(s.w.slack.As(member).OpenHome(s.ctx))
 		s.home(member, "Nothing waits for you")
 	}
-	if v := s.home(ana, "ci-deploy"); strings.Contains(v.Content(), "All accounts") {
-		t.Error("an engineer is shown all accounts")
+	if v := s.home(ana, "ci-deploy", "Needs attention: too old", "data-import", "never used"); strings.Contains(v.Content(), "All accounts") || strings.Contains(v.Content(), "legacy-billing") {
+		t.Error("an engineer is shown all accounts, or others' keys")
 	}
+	s.home(carol, "Keys that need attention: ", "legacy-billing", "Owner: <@"+ben+">", "need attention in", "All accounts")
 
 	s.must(s.requests(s.ctx, ana, "ci-deploy", false))
 	v := s.home(carol, "Waiting for you: 1", "ci-deploy", "Decide on the card", "1 rotation running, 1 waiting for a decision")

@@ -248,6 +248,9 @@ func dueWords(v view, k keyFindings) string {
 	if k.Snooze.By != "" {
 		lines = append(lines, "Snoozed until "+when(k.Snooze.Until)+" by "+mention(k.Snooze.By)+".")
 	}
+	if !k.Passed.IsZero() {
+		lines = append(lines, "Warned twice, and passed on on "+when(k.Passed)+".")
+	}
 	return strings.Join(append(lines, sentences(v.whatNext(k), needless(k))), "\n")
 }
 

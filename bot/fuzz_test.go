@@ -200,6 +200,9 @@ func rendered(r rotation.Rotation, v view) []message {
 		plain(refusalText(v, &rotation.Refusal{Code: rotation.NotNow, User: r.User, Rotation: &r})),
 		digestMessage(v, found, []rotation.Rotation{r}, inWeek("2026-W47")),
 		warningMessage(v, rotation.Notice{Key: oldKey, Days: 90, Owner: owner, Created: monday}, r.User),
+		warningMessage(v, rotation.Notice{Kind: rotation.LastWarning, Key: oldKey, Days: 90, Owner: owner, Created: monday, Due: monday, On: monday}, r.User),
+		passedOnMessage(v, []rotation.Listed{{Progress: rotation.Progress{User: r.User}, Notice: rotation.Notice{Key: oldKey, Owner: owner, Created: monday, Due: monday}}}),
+		ownerListMessage(v, []rotation.Listed{{Progress: rotation.Progress{User: r.User}, Notice: rotation.Notice{Key: oldKey, Owner: owner, Created: monday, Due: monday}}}),
 		secretMessage(v, r, newKey, rotation.NewSecret("x")),
 	}
 	for _, ask := range r.Asks {

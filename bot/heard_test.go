@@ -48,5 +48,10 @@ func TestHeard(t *testing.T) {
 	leaked := leak(t).by(oncall, rotation.Approve).works().r
 	hears("a leaked key, its owner", ownerCard(v, leaked), "Give me a new key", "Reactivate", "Reported by: "+mention(oncall))
 	hears("a report", reportedMessage(v, leak(t).r), "AKIA…7Q2X of ci-deploy in Production", "one is enough", "on-call's")
+	last := aNotice(rotation.LastWarning, 104)
+	hears("a last warning", warningMessage(v, last, ci), "ci-deploy in Production", string(oldKey), "last warning", unformatted(when(last.On)), "on-call", "Start its rotation now")
+	hears("that it is passed on", warningMessage(v, aNotice(rotation.OwnerTold, 108), ci), "ci-deploy in Production", string(oldKey), "108 days", "on-call", "start the rotation now")
+	hears("many keys", ownerListMessage(v, someListed(rotation.FirstWarning, 5, owner)), "5 keys", "job-00 in Production", "AKIA…0004", "Start its rotation now", "/rotate-key snooze")
+	hears("what is passed on", passedOnMessage(v, someListed(rotation.PassedOn, 5, owner)), "5 keys", "job-04 in Production", mention(owner), "Warned on", "/rotate-key link")
 	hears("a link", youOwnMessage(v, ci, rotation.Link{Owner: owner, By: alice, At: monday}), "ci-deploy in Production", mention(alice), "If the user is not yours")
 }

@@ -2,7 +2,6 @@ package bot
 
 import (
 	"context"
-	"slices"
 
 	"github.com/keyturner/keyturner/rotation"
 )
@@ -13,7 +12,7 @@ import (
 func (b *Bot) wantsNotices(p rotation.Progress) []wanted {
 	var ws []wanted
 	for i, n := range p.Notices {
-		if n.Waits() && !n.Held(b.now()) {
+		if n.In == "" && n.Waits() && !n.Held(b.now()) {
 			m := warningMessage(b.cfg.Outbox.today(), n, p.User)
 			ws = append(ws, wanted{name: noticeName(n), channel: b.place(n.Owner), message: m, once: true, notice: &p.Notices[i]})
 		}
@@ -32,7 +31,7 @@ func (b *Bot) sendNotice(ctx context.Context, p rotation.Progress, w wanted) err
 	}
 	_, err = b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
 		delete(p.Posts, w.name)
-		p.Notices = slices.DeleteFunc(slices.Clone(p.Notices), func(n rotation.Notice) bool { return n.Waits() && noticeName(n) == w.name })
+		p.Drop(*w.notice)
 	})
 	return err
 }

@@ -12,7 +12,7 @@ func (b *Bot) linkNotice(p rotation.Progress) []wanted {
 		return nil
 	}
 	at := p.Link.At
-	done := func(p *rotation.Progress) {
+	done := func(p *rotation.Progress, _ rotation.Post) {
 		if p.Link != nil && p.Link.At.Equal(at) {
 			link := *p.Link
 			link.Untold = false

@@ -17,7 +17,11 @@ import (
 // needlessMessage asks an owner whether they need a key that is not used.
 func needlessMessage(v view, n rotation.Notice, user rotation.UserRef) message {
 	var d draft
-	d.header("Do you need this key of " + tidy(user.Name) + "?")
+	if n.Kind == rotation.LastWarning {
+		d.header("Last warning: do you need this key of " + tidy(user.Name) + "?")
+	} else {
+		d.header("Do you need this key of " + tidy(user.Name) + "?")
+	}
 	whose := "You are the owner of "
 	if n.Owner.IsGroup() {
 		whose = mention(n.Owner) + " is the owner of "
@@ -26,6 +30,7 @@ func needlessMessage(v view, n rotation.Notice, user rotation.UserRef) message {
 	d.say("*If nobody needs it*, retire it: an approver is asked, it is made inactive, and for some days one click makes it active again before it is deleted. There is no new key.")
 	d.say(insteadOf(n.Instead))
 	d.say(v.ageOf(n))
+	d.say(lastCall(n))
 	if n.Owner.IsGroup() {
 		d.say("Whoever of the group clicks goes on with it: if it is rotated, they get the new key, by direct message and alone.")
 	}

@@ -10,6 +10,9 @@ import (
 
 // warningMessage tells an owner that a key is getting too old, or is, or that nobody seems to need it.
 func warningMessage(v view, n rotation.Notice, user rotation.UserRef) message {
+	if n.Kind == rotation.OwnerTold {
+		return passedMessage(v, n, user)
+	}
 	if n.Unused != "" {
 		return needlessMessage(v, n, user)
 	}
@@ -19,9 +22,12 @@ func warningMessage(v view, n rotation.Notice, user rotation.UserRef) message {
 	}
 	late := v.policy.MaxAge > 0 && reached >= v.policy.MaxAge
 	var d draft
-	if late {
+	switch {
+	case n.Kind == rotation.LastWarning:
+		d.header("Last warning: a key of " + tidy(user.Name) + " is too old")
+	case late:
 		d.header("A key of " + tidy(user.Name) + " is too old")
-	} else {
+	default:
 		d.header("A key of " + tidy(user.Name) + " is " + count(n.Days, "day") + " old")
 	}
 	whose := "You are the owner of "
@@ -38,6 +44,7 @@ func warningMessage(v view, n rotation.Notice, user rotation.UserRef) message {
 	default:
 		d.say("Start its rotation soon.")
 	}
+	d.say(lastCall(n))
 	if n.Owner.IsGroup() {
 		d.say("Whoever of the group starts it collects: they get the new key, by direct message and alone.")
 	}

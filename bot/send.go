@@ -82,11 +82,12 @@ func (b *Bot) send(ctx context.Context, p rotation.Progress, w wanted) error {
 // sent notes where a message stands.
 func (b *Bot) sent(ctx context.Context, p rotation.Progress, w wanted, post rotation.Post) error {
 	if w.done != nil {
-		return b.noteDone(ctx, p, w)
+		return b.noteDone(ctx, p, w, post)
 	}
 	_, err := b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
 		if w.once {
-			b.noteNotice(p, w.name, func(n *rotation.Notice) { n.Sent = b.now() })
+			at := b.begun(p.Posts[w.name])
+			b.noteNotice(p, w.name, func(n *rotation.Notice) { n.Sent = at })
 			return
 		}
 		p.Posts[w.name] = post
@@ -94,15 +95,26 @@ func (b *Bot) sent(ctx context.Context, p rotation.Progress, w wanted, post rota
 	return err
 }
 
+// notTaken is why a notice has failed.
+const notTaken = "Slack does not take messages for the owner"
+
 // undeliverable notes that a notice, or a line of a thread, cannot be sent.
 func (b *Bot) undeliverable(ctx context.Context, p rotation.Progress, w wanted) error {
 	if w.done != nil {
-		return b.noteDone(ctx, p, w)
+		return b.noteDone(ctx, p, w, rotation.Post{})
 	}
 	_, err := b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
-		b.noteNotice(p, w.name, func(n *rotation.Notice) { n.Failed = "Slack does not take messages for the owner" })
+		b.noteNotice(p, w.name, func(n *rotation.Notice) { n.Failed = notTaken })
 	})
 	return err
+}
+
+// begun is when the attempt was begun of which a mark tells.
+func (b *Bot) begun(mark rotation.Post) time.Time {
+	if mark.At.IsZero() {
+		return b.now()
+	}
+	return mark.At
 }
 
 func (b *Bot) noteNotice(p *rotation.Progress, name string, fn func(*rotation.Notice)) {

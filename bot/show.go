@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,12 +18,13 @@ import (
 
 // wanted is one message that should stand in Slack for a user's progress.
 type wanted struct {
-	name    string // the rotation's id, a slash and which message of it; or "notice/", the key, a slash and the days
+	name    string // the rotation's id, a slash and which message of it; or "notice/", the key, a slash, the days and the kind
 	channel string // where to post it; a member's id means their DM
 	message message
-	once    bool                     // it is sent and never edited: a notice, or a line of a thread
-	done    func(*rotation.Progress) // notes that what is sent once was sent, or cannot be
-	notice  *rotation.Notice         // that it tells
+	once    bool // it is sent and never edited: a notice, or a line of a thread
+	// done notes that what is sent once was sent, and where it stands, or that it cannot be.
+	done   func(*rotation.Progress, rotation.Post)
+	notice *rotation.Notice // that it tells
 }
 
 // wants derives from progress which messages there should be.
@@ -91,7 +93,7 @@ func (b *Bot) place(owner rotation.MemberID) string {
 }
 
 func noticeName(n rotation.Notice) string {
-	return "notice/" + string(n.Key) + "/" + strconv.Itoa(n.Days)
+	return strings.TrimSuffix("notice/"+string(n.Key)+"/"+strconv.Itoa(n.Days)+"/"+string(n.Kind), "/")
 }
 
 // receipt is the message below the secret of the i-th key issued, if there should be one: the secret was shown, or the message is there.
@@ -225,7 +227,7 @@ func (b *Bot) showOne(ctx context.Context, id string) {
 		if wait == 0 || again < wait {
 			wait = again
 		}
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && !errors.Is(err, errCarried) {
 			b.log.Error("show progress", "user", p.User.String(), "what", act.name, "again_in", again, "err", err)
 		}
 	}
@@ -262,6 +264,9 @@ func (b *Bot) firstToDo(p rotation.Progress, failed map[string]bool) toDo {
 			}
 		}
 	}
+	if act := b.nextList(p, failed); act.do != nil {
+		return act
+	}
 	if w, ok := b.nextReply(p); ok && !failed[w.name] {
 		return toDo{w.name, func(ctx context.Context) error { return b.send(ctx, p, w) }}
 	}
@@ -292,7 +297,7 @@ func againAfter(err error) time.Duration {
 	if open, ok := errors.AsType[*unsettled](err); ok {
 		return open.wait
 	}
-	if errors.Is(err, rotation.ErrNotTold) {
+	if errors.Is(err, rotation.ErrNotTold) || errors.Is(err, errCarried) {
 		return againLater
 	}
 	switch rotation.ClassOf(err) {

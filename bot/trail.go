@@ -34,16 +34,17 @@ func (b *Bot) nextReply(p rotation.Progress) (wanted, bool) {
 		}
 		m := plain(line)
 		m.Thread = card.TS
-		return wanted{name: r.ID + "/trail" + strconv.Itoa(seq), channel: card.Channel, message: m, once: true, done: func(p *rotation.Progress) { p.Told = max(p.Told, seq+1) }}, true
+		return wanted{name: r.ID + "/trail" + strconv.Itoa(seq), channel: card.Channel, message: m, once: true, done: func(p *rotation.Progress, _ rotation.Post) { p.Told = max(p.Told, seq+1) }}, true
 	}
 	return wanted{}, false
 }
 
 // noteDone notes that what is sent once has been sent, or cannot be.
-func (b *Bot) noteDone(ctx context.Context, p rotation.Progress, w wanted) error {
+func (b *Bot) noteDone(ctx context.Context, p rotation.Progress, w wanted, at rotation.Post) error {
 	_, err := b.note(ctx, p.User.ID(), func(p *rotation.Progress) {
+		at.At = b.begun(p.Posts[w.name])
 		delete(p.Posts, w.name)
-		w.done(p)
+		w.done(p, at)
 	})
 	return err
 }

@@ -241,7 +241,7 @@ func (e *Engine) reminderFor(ctx context.Context, r Rotation, c Candidate, now t
 
 // zone is where somebody works, as Slack has it, or else that of the schedules, as for a group.
 func (e *Engine) zone(ctx context.Context, m MemberID) *time.Location {
-	if e.cfg.Zone != nil && !m.IsGroup() {
+	if e.cfg.Zone != nil && m != "" && !m.IsGroup() {
 		if zone := e.cfg.Zone(ctx, m); zone != nil {
 			return zone
 		}

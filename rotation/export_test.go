@@ -8,6 +8,8 @@ const (
 	KeepAsks    = keepAsks
 	KeepPast    = keepPast
 	KeepNotices = keepNotices
+	MaxListed   = maxListed
+	MaxTo       = maxTo
 
 	KeepExemptions = keepExemptions
 	KeepSnoozes    = keepSnoozes

@@ -39,6 +39,8 @@ type Finding struct {
 	Running Stage     // the stage of the user's rotation, if one runs
 	Stuck   *Rotation // that rotation, for StuckRotation
 	Instead Instead   // what fits in place of the key; zero unless the key is not used
+	Beyond  Circle    // who is told if the owner does not act; empty: on-call
+	Passed  time.Time // when they were; zero: they were not
 }
 
 // Exemption is a finding accepted, with a reason and an end.

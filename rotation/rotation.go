@@ -301,7 +301,7 @@ const (
 	keepAsks     = 12
 	keepPastAsks = 6
 	keepTrail    = 30
-	keepNotices  = 12
+	keepNotices  = 20
 )
 
 // Begin makes r the current rotation.
@@ -364,8 +364,9 @@ func (p Progress) Running() (*Rotation, bool) {
 	return p.Rotation, true
 }
 
-// Notice is a warning owed to an owner: written when it falls due, marked when it has been sent.
+// Notice is a warning owed to an owner, or what comes of it: written when it falls due, marked when it has been sent.
 type Notice struct {
+	Kind    NoticeKind
 	Key     KeyID
 	Days    int // the age that was reached, such as 75 or 90, or for how long it has not been used
 	Owner   MemberID
@@ -379,6 +380,11 @@ type Notice struct {
 	Unused  Breach  // Unneeded or Idle: the owner is asked whether they need the key; empty: it is used, or that is not known
 	Use     LastUse // then: its last use
 	Instead Instead // and what fits in its place
+
+	On    time.Time  // since a last warning: when others are told if nobody acts
+	To    []MemberID // who they are, or were: members and groups; nobody: on-call
+	In    string     // the id of the document that tells it, in one message with others; empty: it has a message of its own
+	Among []string   // in that document, until it is told: the ids of all whose notices it tells
 }
 
 // Entry is one audit line: who did what, to which key, and how it ended. It holds no secret.

@@ -221,6 +221,7 @@ func (r *Rotation) closeAsk(ev Event) {
 		ask.Closed = string(Approve) // by the last of those who did
 	}
 	ask.forgetWhom()
+	ask.Stuck.Text = "" // which the entry has, and the card does not tell
 	if ev.On == Elapse {
 		ask.Lapsed = ev.At
 	}

@@ -69,6 +69,8 @@ func (e *Engine) surveyUser(ctx context.Context, seen Sight) ([]Finding, error) 
 		}
 	}
 	for i := range found {
+		found[i].Beyond = e.approvals.For(u.Ref, e.approvals.traits(u)).Escalate.To
+		found[i].Passed = p.passed(found[i].Key.ID)
 		found[i].Owner, found[i].Doubt = owns.Owner(), owns.Doubt
 	}
 	return found, nil

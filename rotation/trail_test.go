@@ -187,8 +187,12 @@ func fullProgress(t *testing.T) rotation.Progress {
 	for i := range rotation.KeepNotices {
 		p.Notices = append(p.Notices, rotation.Notice{
 			Key: id(i), Days: 90, Owner: member, Created: now, Due: now, Failed: "Slack does not take messages for the owner",
+			Kind: rotation.PassedOn, From: now, On: now, To: slices.Repeat([]rotation.MemberID{member}, rotation.MaxTo), In: ref.ID(),
 			Unused: rotation.Unneeded, Use: use, Instead: rotation.Instead{Alternative: rotation.IdentityCenter, By: rotation.ByConsole, Word: "thirdparty"},
 		})
+	}
+	for i := range 2 { // that are to be told, with many others
+		p.Notices[i].Failed, p.Notices[i].Among = "", slices.Repeat([]string{ref.ID()}, rotation.MaxListed)
 	}
 	typed := p.Rotation.Reason
 	for i := range rotation.KeepExemptions {

@@ -8,103 +8,192 @@ import (
 	"time"
 )
 
-// A survey has the owners warned. What it writes is the warning that is owed; whoever shows messages sends it. A warning does not hurry, and
+// A survey has the owners warned. What it writes is the notice that is owed; whoever shows messages sends it. A notice does not hurry, and
 // waits for the working hours of its owner: what hurries, as a leak does, or is of a rotation under way, is none of these.
+//
+// An owner is warned once for each threshold. Of a key that is too old they are warned once more, and told when and to whom it is passed on. If
+// they are silent again, others are told, once. Silent is who begins no rotation, asks for no exemption, does not snooze, and stays the owner.
 
-// warn writes what the survey found into the users' progress: a document for each user with a finding, so that a button can name it,
-// and the warning that an owner is owed. A crash between two of its writes leaves some users warned; the next survey warns the others,
-// and none twice.
-func (e *Engine) warn(ctx context.Context, s Survey) error {
-	var errs []error
-	for _, f := range s.Findings {
-		if f.Breach == RootKey || f.Breach == StuckRotation {
-			continue
-		}
-		if err := e.warnOwner(ctx, f); err != nil {
-			errs = append(errs, fmt.Errorf("note finding on %s: %w", f.User, err))
-		}
-	}
-	return errors.Join(errs...)
-}
+// NoticeKind is what a notice tells.
+type NoticeKind string
 
-func (e *Engine) warnOwner(ctx context.Context, f Finding) error {
-	for {
-		p, err := e.Get(ctx, f.User.ID())
-		isNew := errors.Is(err, ErrNotFound)
-		if isNew {
-			p, err = Progress{User: f.User}, nil
-		}
-		if err != nil {
-			return err
-		}
-		due := p.owe(f, e.now())
-		if !due && !isNew {
-			return nil
-		}
-		if due {
-			p.Notices[len(p.Notices)-1].From = e.quietUntil(ctx, f.Owner)
-		}
-		_, err = e.put(ctx, p, isNew)
-		if !errors.Is(err, ErrConflict) {
-			e.feed.add(f.User.ID())
-			return err
-		}
-	}
-}
+// The kinds of notices.
+const (
+	FirstWarning NoticeKind = ""          // the key has reached a threshold
+	LastWarning  NoticeKind = "last"      // it is too old, and nobody has acted on a warning before
+	PassedOn     NoticeKind = "passed-on" // others are told that nobody has acted on the last one either
+	OwnerTold    NoticeKind = "told"      // the owner is told of that
+)
 
-// owe adds the warning for the highest threshold that the key has reached, unless it has been added before or nobody can act on it. A key
-// that is not used has its owner asked whether they need it, with the warning of its age if it has come to that. One that waits still while
-// somebody else has become the owner is theirs.
-func (p *Progress) owe(f Finding, now time.Time) bool {
-	days := 0
-	switch f.Breach {
-	case TooOld:
-		days = wholeDays(f.Policy.MaxAge)
-	case SoonTooOld:
-		days = wholeDays(f.Policy.WarnAge)
-	case Unneeded, Idle:
-		if f.Key.Age(now) < f.Policy.WarnAge {
-			days = wholeDays(f.Policy.UnusedAge)
-		}
-	}
+// When an owner does not answer: the last warning comes a week after the one before it, if the key has not become too old sooner, and others
+// are told after some working days of the owner's, never sooner than two by the clock.
+const (
+	silentFor   = 7 * 24 * time.Hour
+	lastCallFor = 3 * oneDay
+	lastCallMin = 2 * oneDay
+	early       = 12 * time.Hour // a scan writes what comes in the time until the next one
+)
+
+// owe adds what is due about a finding: the warning for the highest threshold that the key has reached, unless it has been added before; the
+// last warning, or that others are told, if nobody has acted. Nothing is due about what nobody can act on. A key that is not used has its owner
+// asked whether they need it, with the warning of its age if it has come to that. A warning that waits still while somebody else has become the
+// owner is theirs. It returns how many notices it has added.
+func (p *Progress) owe(f Finding, now time.Time) int {
+	days := f.threshold(now)
 	if days == 0 || f.Owner == "" || f.Exempt.Holds(now) || f.Snooze.Holds(now) || f.Running != "" {
-		return false
+		return 0
 	}
 	p.Notices = slices.DeleteFunc(slices.Clone(p.Notices), func(n Notice) bool { return n.Key == f.Key.ID && n.Waits() && n.Owner != f.Owner })
-	for i, n := range p.Notices {
-		if n.Key == f.Key.ID && n.Days >= days {
-			return false
-		}
-		if n.Key == f.Key.ID && n.Waits() {
-			p.Notices[i].Failed = "overtaken by the next warning"
-		}
-	}
-	p.Owed = true
 	notice := Notice{Key: f.Key.ID, Days: days, Owner: f.Owner, Created: f.Key.Created, Due: now, Most: wholeDays(f.Policy.MaxAge)}
 	if notice.Unused = f.Policy.Unused(f.Key, now); notice.Unused != "" {
 		notice.Use, notice.Instead = f.Key.LastUse, f.Instead
 	}
-	p.Notices = append(p.Notices, notice)
-	return true
+	var add []NoticeKind
+	s := p.silence(f)
+	if slices.ContainsFunc(p.Notices, func(n Notice) bool { return n.Key == f.Key.ID && n.Days >= days }) {
+		if f.Breach != TooOld {
+			return 0
+		}
+		add, notice.Days = s.next(now), wholeDays(f.Key.Age(now))
+	} else {
+		for i, n := range p.Notices {
+			if n.Key == f.Key.ID && n.Waits() {
+				p.Notices[i].Failed = overtaken
+			}
+		}
+		if add = []NoticeKind{FirstWarning}; f.Breach == TooOld && s.warnings > 0 {
+			add[0] = LastWarning
+		}
+	}
+	for _, kind := range add {
+		n := notice
+		n.Kind = kind
+		if kind != FirstWarning {
+			n.To, n.On = f.Beyond.mentioned(), s.last.On
+		}
+		p.Notices, p.Owed = append(p.Notices, n), true
+	}
+	return len(add)
+}
+
+const overtaken = "overtaken by the next warning"
+
+// threshold is the age that a finding's key has reached at which its owner is warned, in days; 0: they are not.
+func (f Finding) threshold(now time.Time) int {
+	switch f.Breach {
+	case TooOld:
+		return wholeDays(f.Policy.MaxAge)
+	case SoonTooOld:
+		return wholeDays(f.Policy.WarnAge)
+	case Unneeded, Idle:
+		if f.Key.Age(now) < f.Policy.WarnAge {
+			return wholeDays(f.Policy.UnusedAge)
+		}
+	}
+	return 0
+}
+
+// silence is what has been told to the owner of a key since somebody has last seen to it.
+type silence struct {
+	warnings int
+	last     Notice    // the last warning, if it has come to that
+	since    time.Time // of the latest one, or the end of what was done about the key
+	ends     bool      // nothing is due: a notice waits, an exemption is asked for, or it has been passed on
+}
+
+// silence finds out whether the owner has answered. Who cannot be reached has not.
+func (p Progress) silence(f Finding) silence {
+	began, over := p.seenTo(f.Key.ID)
+	_, asked := p.askedFor(f.Key.ID)
+	s := silence{since: over, ends: asked}
+	for _, n := range p.Notices {
+		told := n.told()
+		switch {
+		case n.Key != f.Key.ID:
+		case n.Waits():
+			s.ends = true
+		case told.IsZero():
+		case n.Kind == PassedOn:
+			s.ends = s.ends || told.After(began)
+		case n.Kind != OwnerTold:
+			s.since = later(s.since, told)
+			if n.Owner != f.Owner || !told.After(began) {
+				break
+			}
+			if s.warnings++; n.Kind == LastWarning {
+				s.last = n
+			}
+		}
+	}
+	return s
+}
+
+// told is when a notice was sent, or could not be; zero: it waits, or another one has taken its place.
+func (n Notice) told() time.Time {
+	if n.Failed != "" && n.Failed != overtaken {
+		return n.Due
+	}
+	return n.Sent
+}
+
+// next is what follows the silence about a key that is too old.
+func (s silence) next(now time.Time) []NoticeKind {
+	last := s.last.told()
+	switch {
+	case s.ends:
+	case !last.IsZero():
+		if !now.Before(later(s.last.On, last.Add(lastCallMin)).Add(-early)) {
+			return []NoticeKind{PassedOn, OwnerTold}
+		}
+	case now.Sub(s.since) < silentFor-early:
+	case s.warnings > 0:
+		return []NoticeKind{LastWarning}
+	default: // somebody has acted, and that is over
+		return []NoticeKind{FirstWarning}
+	}
+	return nil
+}
+
+// passed is when others were told that nobody acts about a key; zero: they were not, or somebody has acted since.
+func (p Progress) passed(key KeyID) time.Time {
+	var at time.Time
+	began, _ := p.seenTo(key)
+	for _, n := range p.Notices {
+		if n.Key == key && n.Kind == PassedOn && n.Sent.After(began) {
+			at = n.Sent
+		}
+	}
+	return at
+}
+
+// maxTo bounds how many of those who are told are kept.
+const maxTo = 5
+
+// mentioned lists the members and groups of a circle as they are mentioned.
+func (c Circle) mentioned() []MemberID {
+	var all []MemberID
+	for _, g := range c.Groups {
+		all = append(all, MemberID(g))
+	}
+	all = append(all, c.Members...)
+	return slices.Clip(all[:min(len(all), maxTo)])
 }
 
 func wholeDays(d time.Duration) int { return int(d / (24 * time.Hour)) }
 
-// quietUntil is when somebody may be written to about what does not hurry; zero: now. Where they work nobody can tell, it goes by the
-// schedules' zone: a warning is neither lost nor held for ever.
-func (e *Engine) quietUntil(ctx context.Context, m MemberID) time.Time {
-	now := e.now()
-	if at := atWork(now.In(e.zone(ctx, m))); at.After(now) {
-		return at
-	}
-	return time.Time{}
-}
-
 // Waits tells whether a notice is still to be sent.
 func (n Notice) Waits() bool { return n.Sent.IsZero() && n.Failed == "" }
 
-// Held tells whether it waits for its owner's working hours.
-func (n Notice) Held(now time.Time) bool { return n.Waits() && now.Before(n.From) }
+// Held tells whether it waits for its owner's working hours. One that another document tells comes to its own time only if that should have
+// told it by then.
+func (n Notice) Held(now time.Time) bool { return n.Waits() && now.Before(n.opens()) }
+
+func (n Notice) opens() time.Time {
+	if n.In != "" && len(n.Among) == 0 {
+		return later(n.From, n.Due).Add(foundFor)
+	}
+	return n.From
+}
 
 // held lists the notices that wait for their owners' working hours.
 func (p Progress) held(now time.Time) []Notice {
@@ -114,8 +203,8 @@ func (p Progress) held(now time.Time) []Notice {
 // opens is when the first notice that is held may be sent, if that is before something else falls due.
 func (p Progress) opens(now, other time.Time) time.Time {
 	for _, n := range p.Notices {
-		if n.Held(now) && (other.IsZero() || n.From.Before(other)) {
-			other = n.From
+		if at := n.opens(); n.Held(now) && (other.IsZero() || at.Before(other)) {
+			other = at
 		}
 	}
 	return other
@@ -126,29 +215,29 @@ func (p Progress) opened(read, now time.Time) bool {
 	return slices.ContainsFunc(p.Notices, func(n Notice) bool { return n.Held(read) && !n.Held(now) })
 }
 
-// acted is when somebody has seen to a key last: began a rotation of it, silenced its warnings, asked for an exemption or named another owner.
-// Zero: nobody has.
-func (p Progress) acted(key KeyID) time.Time {
-	var at time.Time
+// seenTo is when somebody has seen to a key last, and when that was over: began a rotation of it, silenced its warnings, asked for an exemption
+// or named another owner. Zero: nobody has.
+func (p Progress) seenTo(key KeyID) (began, over time.Time) {
+	act := func(from, until time.Time) { began, over = later(began, from), later(over, later(from, until)) }
 	for _, r := range p.All() {
 		if r.Old == key || r.New == key {
-			at = later(at, r.Begun)
+			act(r.Begun, r.Since)
 		}
 	}
 	for _, s := range p.Snoozes {
 		if s.Key == key {
-			at = later(at, s.At)
+			act(s.At, s.Ended)
 		}
 	}
 	for _, x := range p.Exemptions {
 		if x.Key == key {
-			at = later(at, x.Asked)
+			act(x.Asked, x.Since)
 		}
 	}
 	if p.Link != nil {
-		at = later(at, p.Link.At)
+		act(p.Link.At, p.Link.At)
 	}
-	return at
+	return began, over
 }
 
 // What a scan has found is believed for a while. A warning that is sent later is looked at again first, for as long as it may be late.
@@ -165,8 +254,9 @@ var ErrNotTold = errors.New("it could not be looked at again whether a warning i
 func (e *Engine) Stands(ctx context.Context, p Progress, n Notice) (bool, error) {
 	now := e.now()
 	_, runs := p.Running()
+	began, _ := p.seenTo(n.Key)
 	switch {
-	case runs || p.acted(n.Key).After(n.Due) || e.cfg.Exemptions[p.User].Holds(now) || p.Link != nil && p.Link.Owner != n.Owner:
+	case runs || began.After(n.Due) || e.cfg.Exemptions[p.User].Holds(now) || p.Link != nil && p.Link.Owner != n.Owner:
 		return false, nil
 	case now.Sub(n.Due) < foundFor:
 		return true, nil

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -228,4 +230,95 @@ func TestWarn_FollowsTheOwner(t *testing.T) {
 			t.Error("the former owner is still to be warned")
 		}
 	})
+}
+
+// answered is what has been sent in some days, in each of which there is a scan, by somebody who sends what is due.
+func (b *bench) sends(days int, each func(day int)) (sent []string) {
+	b.t.Helper()
+	for day := range days {
+		if each != nil {
+			each(day)
+		}
+		b.survey()
+		for range 24 {
+			passes(time.Hour)
+			if _, err := b.engine.Note(b.t.Context(), ci.ID(), func(p *rotation.Progress) {
+				for i, n := range p.Notices {
+					if now := time.Now(); n.Waits() && !n.Held(now) && (n.In == "" || len(n.Among) > 0) {
+						p.Notices[i].Sent = now
+						sent = append(sent, strings.TrimSpace(now.UTC().Format("Jan 2 Mon 15h ")+strconv.Itoa(n.Days)+" "+string(n.Kind)))
+					}
+				}
+			}); err != nil && !errors.Is(err, rotation.ErrNotFound) {
+				b.t.Fatal(err)
+			}
+		}
+	}
+	return sent
+}
+
+// TestWarn_TwoSilences has an owner not answer, from Monday the 3rd on: when they are warned, and when others are told.
+func TestWarn_TwoSilences(t *testing.T) {
+	for name, test := range map[string]struct {
+		age  int // of the key on the 1st, in days
+		each func(b *bench, day int)
+		want []string
+	}{
+		"of a key that is too old already": {100, nil, []string{
+			"Jan 3 Mon 09h 90", "Jan 10 Mon 09h 109 last", "Jan 13 Thu 09h 112 passed-on", "Jan 13 Thu 09h 112 told",
+		}},
+		"of one that has been warned of before": {76, nil, []string{
+			"Jan 3 Mon 09h 75", "Jan 17 Mon 09h 90 last", "Jan 20 Thu 09h 95 passed-on", "Jan 20 Thu 09h 95 told",
+		}},
+		"snoozed after the first one": {100, func(b *bench, day int) {
+			if day == 4 {
+				if _, err := b.engine.Snooze(b.t.Context(), ci, b.old, 7, rotation.Actor{Member: owner}, ""); err != nil {
+					b.t.Error(err)
+				}
+			}
+		}, []string{"Jan 3 Mon 09h 90", "Jan 19 Wed 09h 118", "Jan 26 Wed 09h 125 last"}},
+		"linked to somebody else after the last one": {100, func(b *bench, day int) {
+			if day == 10 {
+				if _, err := b.engine.Link(b.t.Context(), ci, dave, rotation.Actor{Member: carol, Approver: true}); err != nil {
+					b.t.Error(err)
+				}
+			}
+		}, []string{"Jan 3 Mon 09h 90", "Jan 10 Mon 09h 109 last", "Jan 18 Tue 09h 117", "Jan 25 Tue 09h 124 last"}},
+		"a rotation lapses after the last one": {100, func(b *bench, day int) {
+			if day == 11 {
+				if _, err := b.engine.Request(b.t.Context(), rotation.Request{User: ci, By: rotation.Actor{Member: owner}}); err != nil {
+					b.t.Error(err)
+				}
+			}
+		}, []string{"Jan 3 Mon 09h 90", "Jan 10 Mon 09h 109 last", "Jan 19 Wed 09h 118", "Jan 26 Wed 09h 125 last"}},
+		"the key is deleted after the last one": {100, func(b *bench, day int) {
+			if day == 10 {
+				b.account.RemoveKey(string(b.old))
+			}
+		}, []string{"Jan 3 Mon 09h 90", "Jan 10 Mon 09h 109 last"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				defer func() { b.stop() }()
+				b.works(time.UTC)
+				b.account.RemoveKey(string(b.old))
+				b.account.AddKey(ci.Name, iamsim.Key{ID: string(b.old), Created: time.Now().Add(-time.Duration(test.age) * 24 * time.Hour), LastUsed: time.Now(), Service: "s3", Region: "eu-west-1"})
+				at(1, 8, 30)
+				var each func(int)
+				if test.each != nil {
+					each = func(day int) { test.each(b, day) }
+				}
+				got := b.sends(26, each)
+				if diff := cmp.Diff(test.want, got); diff != "" {
+					t.Errorf("sent (-want +got):\n%s", diff)
+				}
+				s := b.survey()
+				passed := slices.ContainsFunc(s.Findings, func(f rotation.Finding) bool { return !f.Passed.IsZero() })
+				if want := strings.Contains(strings.Join(got, " "), "passed-on"); passed != want {
+					t.Errorf("the findings tell that it was passed on: %v, want %v", passed, want)
+				}
+			})
+		})
+	}
 }

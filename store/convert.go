@@ -296,6 +296,7 @@ func fromReminder(x rotation.Reminder) reminderRecord {
 
 func fromNotice(n rotation.Notice) noticeRecord {
 	return noticeRecord{
+		Kind: n.Kind, On: n.On.UTC(), To: each(n.To, same), In: n.In, Among: each(n.Among, same),
 		Key: n.Key, Days: n.Days, Owner: n.Owner, Created: n.Created.UTC(), Due: n.Due.UTC(), From: n.From.UTC(), Sent: n.Sent.UTC(), Failed: n.Failed,
 		Most: n.Most, Unused: n.Unused, Use: fromLastUse(n.Use), Instead: insteadRecord(n.Instead),
 	}
@@ -303,6 +304,7 @@ func fromNotice(n rotation.Notice) noticeRecord {
 
 func (r noticeRecord) notice() rotation.Notice {
 	return rotation.Notice{
+		Kind: r.Kind, On: r.On, To: each(r.To, same), In: r.In, Among: each(r.Among, same),
 		Key: r.Key, Days: r.Days, Owner: r.Owner, Created: r.Created, Due: r.Due, From: r.From, Sent: r.Sent, Failed: r.Failed,
 		Most: r.Most, Unused: r.Unused, Use: rotation.LastUse(r.Use), Instead: rotation.Instead(r.Instead),
 	}

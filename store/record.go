@@ -224,18 +224,23 @@ type (
 	}
 
 	noticeRecord struct {
-		Key     rotation.KeyID    `json:"key"`
-		Days    int               `json:"days,omitzero"`
-		Owner   rotation.MemberID `json:"owner,omitzero"`
-		Created time.Time         `json:"created,omitzero"`
-		Due     time.Time         `json:"due,omitzero"`
-		From    time.Time         `json:"from,omitzero"`
-		Sent    time.Time         `json:"sent,omitzero"`
-		Failed  string            `json:"failed,omitzero"`
-		Most    int               `json:"most,omitzero"`
-		Unused  rotation.Breach   `json:"unused,omitzero"`
-		Use     lastUseRecord     `json:"use,omitzero"`
-		Instead insteadRecord     `json:"instead,omitzero"`
+		Kind    rotation.NoticeKind `json:"kind,omitzero"`
+		Key     rotation.KeyID      `json:"key"`
+		Days    int                 `json:"days,omitzero"`
+		Owner   rotation.MemberID   `json:"owner,omitzero"`
+		Created time.Time           `json:"created,omitzero"`
+		Due     time.Time           `json:"due,omitzero"`
+		From    time.Time           `json:"from,omitzero"`
+		Sent    time.Time           `json:"sent,omitzero"`
+		Failed  string              `json:"failed,omitzero"`
+		Most    int                 `json:"most,omitzero"`
+		Unused  rotation.Breach     `json:"unused,omitzero"`
+		Use     lastUseRecord       `json:"use,omitzero"`
+		Instead insteadRecord       `json:"instead,omitzero"`
+		On      time.Time           `json:"on,omitzero"`
+		To      []rotation.MemberID `json:"to,omitempty"`
+		In      string              `json:"in,omitzero"`
+		Among   []string            `json:"among,omitempty"`
 	}
 
 	insteadRecord struct {

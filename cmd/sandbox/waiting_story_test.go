@@ -39,24 +39,46 @@ func vienna(t *testing.T) *time.Location {
 type chronicle struct {
 	*story
 	zone   *time.Location
+	monday time.Time // of the first week; zero: it is found when the story begins
 	out    strings.Builder
 	nudges int // reminders seen
+}
+
+// winterMonday is the next Monday from the 11th of a January on.
+func winterMonday(now time.Time) time.Time {
+	monday := time.Date(now.Year(), time.January, 11, 0, 0, 0, 0, now.Location())
+	if now.After(monday) {
+		monday = monday.AddDate(1, 0, 0)
+	}
+	return monday.AddDate(0, 0, (8-int(monday.Weekday()))%7)
 }
 
 // until skips to a time of a day, counted from the Monday on which the story begins: a winter's, so that the clocks do not change.
 func (c *chronicle) until(day time.Weekday, week int, clock string) {
 	c.t.Helper()
-	now := c.w.clock.now().In(c.zone)
-	monday := time.Date(now.Year(), time.January, 11, 0, 0, 0, 0, c.zone)
-	if c.out.Len() == 0 && now.After(monday) {
-		monday = monday.AddDate(1, 0, 0)
+	if c.monday.IsZero() {
+		c.monday = winterMonday(c.w.clock.now().In(c.zone))
 	}
-	monday = monday.AddDate(0, 0, (8-int(monday.Weekday()))%7)
 	at, err := time.Parse("15:04", clock)
 	c.must(err)
-	when := monday.AddDate(0, 0, 7*week+int(day)-1).Add(time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute)
+	when := c.monday.AddDate(0, 0, 7*week+int(day)-1).Add(time.Duration(at.Hour())*time.Hour + time.Duration(at.Minute())*time.Minute)
 	c.w.skip(when.Sub(c.w.clock.now()))
 	fmt.Fprintf(&c.out, "\n%s, %s\n", when.Format("Monday"), clock)
+}
+
+// compare holds what is written down against a file.
+func (c *chronicle) compare(name string) {
+	c.t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		c.must(os.MkdirAll("testdata", 0o755))
+		c.must(os.WriteFile(path, []byte(c.out.String()), 0o644))
+	}
+	want, err := os.ReadFile(path)
+	c.must(err)
+	if diff := cmp.Diff(string(want), c.out.String()); diff != "" {
+		c.t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
 }
 
 func (c *chronicle) note(text string) { fmt.Fprintf(&c.out, "  %s\n", text) }
@@ -143,16 +165,7 @@ func TestStory_NobodyAnswersForAWeek(t *testing.T) {
 		}
 	}
 	fmt.Fprintf(&c.out, "\n%d reminders in all.\n", len(c.reminders()))
-	path := filepath.Join("testdata", "nobody-answers.txt")
-	if *update {
-		c.must(os.MkdirAll("testdata", 0o755))
-		c.must(os.WriteFile(path, []byte(c.out.String()), 0o644))
-	}
-	want, err := os.ReadFile(path)
-	c.must(err)
-	if diff := cmp.Diff(string(want), c.out.String()); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
+	c.compare("nobody-answers.txt")
 	c.recorded("clock", "moved", "remind", "reminded: "+ben)
 	c.recorded("clock", "moved", "escalate", "asked too: "+deployers)
 	c.recorded("clock", "moved", "elapse")

@@ -116,3 +116,15 @@ func TestListedMessages(t *testing.T) {
 		t.Errorf("the rest is not counted: %s", blocks)
 	}
 }
+
+// TestDigest_TellsWhatWasPassedOn in the row of the key.
+func TestDigest_TellsWhatWasPassedOn(t *testing.T) {
+	f := aFinding(rotation.TooOld, ci, oldKey, 110)
+	f.Owner, f.Passed = owner, monday.Add(-24*time.Hour)
+	s := rotation.Survey{At: monday, Accounts: []rotation.AccountState{{ID: ci.Account}}, Findings: []rotation.Finding{f}}
+	m := digestMessage(testView(), s, nil, inWeek("2026-W47"))
+	checkMessage(t, m)
+	if want := "Warned twice, and passed on on " + when(f.Passed); !strings.Contains(m.Text, want) {
+		t.Errorf("no %q: %s", want, m.Text)
+	}
+}

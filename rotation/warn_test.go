@@ -3,6 +3,8 @@ package rotation_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -321,4 +323,128 @@ func TestWarn_TwoSilences(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWarn_Together: many keys of one owner that fall due in the same scan are told by one document, and few by themselves. What is passed on
+// goes to the second circle of each one's rule, in one message for each circle, once a day and with a bound.
+func TestWarn_Together(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it scans many users")
+	}
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		defer func() { b.stop() }()
+		b.stop()
+		b.with = func(cfg *rotation.Config) {
+			cfg.Approvals = []rotation.Approval{{
+				Name: "batch", Matches: rotation.Matches{Users: []string{"batch-*"}}, By: rotation.Circle{Members: []rotation.MemberID{carol}},
+				Escalate: rotation.Escalation{To: rotation.Circle{Members: []rotation.MemberID{erin}, Groups: []rotation.GroupID{second}}},
+			}}
+		}
+		b.start(-1, false)
+		users := func(form string, n int, m rotation.MemberID) {
+			for i := range n {
+				name := fmt.Sprintf(form, i)
+				b.account.AddUser(iamsim.User{Name: name, Tags: map[string]string{"slack-user-id": string(m)}})
+				b.account.AddKey(name, iamsim.Key{Created: time.Now().Add(-100 * 24 * time.Hour), LastUsed: time.Now(), Service: "s3", Region: "eu-west-1"})
+			}
+		}
+		users("batch-%03d", 98, dave)
+		users("few-%d", 3, carol)
+		at(3, 12, 0)
+		tally := func(kind rotation.NoticeKind) (notices int, tellers, to map[string]int) {
+			tellers, to = map[string]int{}, map[string]int{}
+			err := b.kept.Scan(t.Context(), func(p rotation.Progress) error {
+				for _, n := range p.Notices {
+					if n.Kind != kind {
+						continue
+					}
+					notices++
+					to[fmt.Sprint(n.To)]++
+					switch {
+					case len(n.Among) == 0:
+					case n.In != p.User.ID() || !slices.Contains(n.Among, n.In):
+						t.Errorf("%s tells of %v", n.In, n.Among)
+					default:
+						tellers[fmt.Sprint(n.Owner)] += len(n.Among)
+					}
+					if told := n.In != ""; told != (n.Owner == dave || n.Kind == rotation.PassedOn) {
+						t.Errorf("a notice for %s is told with others: %v", n.Owner, told)
+					}
+				}
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return notices, tellers, to
+		}
+		send := func() {
+			if err := b.kept.Scan(t.Context(), func(p rotation.Progress) error {
+				_, err := b.engine.Note(t.Context(), p.User.ID(), func(p *rotation.Progress) {
+					for i, n := range p.Notices {
+						if n.Waits() {
+							p.Notices[i].Sent = time.Now()
+						}
+					}
+				})
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.survey()
+		if n, tellers, _ := tally(rotation.FirstWarning); n != 102 || len(tellers) != 1 || tellers[string(dave)] != 98 {
+			t.Errorf("%d first warnings, told by %v", n, tellers)
+		}
+		send()
+		at(10, 12, 0)
+		b.survey()
+		if n, _, _ := tally(rotation.LastWarning); n != 102 {
+			t.Errorf("%d last warnings", n)
+		}
+		send()
+		at(13, 12, 0)
+		b.survey()
+		b.survey() // on the same day nothing more is passed on
+		n, _, to := tally(rotation.PassedOn)
+		if n != 100 {
+			t.Errorf("%d are passed on on the first day, want 100", n)
+		}
+		send()
+		at(14, 12, 0)
+		b.survey()
+		n, tellers, to := tally(rotation.PassedOn)
+		if want := map[string]int{"[SSECOND UERIN]": 98, "[]": 4}; n != 102 || !maps.Equal(to, want) {
+			t.Errorf("%d are passed on, to %v, want %v", n, to, want)
+		}
+		if told, _, _ := tally(rotation.OwnerTold); told != 102 || tellers[string(owner)] > 4 {
+			t.Errorf("%d owners told; tellers %v", told, tellers)
+		}
+		if e := b.entriesOf("pass-on"); e != 102 {
+			t.Errorf("%d entries, want 102", e)
+		}
+		at(17, 12, 0)
+		send()
+		b.survey()
+		if again, _, _ := tally(rotation.PassedOn); again != 102 {
+			t.Errorf("passed on again: %d", again)
+		}
+	})
+}
+
+// entriesOf counts what is in the trails.
+func (b *bench) entriesOf(action string) (n int) {
+	b.t.Helper()
+	if err := b.kept.Scan(b.t.Context(), func(p rotation.Progress) error {
+		for _, e := range p.Trail {
+			if e.Action == action {
+				n++
+			}
+		}
+		return nil
+	}); err != nil {
+		b.t.Fatal(err)
+	}
+	return n
 }

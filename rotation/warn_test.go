@@ -407,7 +407,7 @@ func TestWarn_Together(t *testing.T) {
 		at(13, 12, 0)
 		b.survey()
 		b.survey() // on the same day nothing more is passed on
-		n, _, to := tally(rotation.PassedOn)
+		n, _, _ := tally(rotation.PassedOn)
 		if n != 100 {
 			t.Errorf("%d are passed on on the first day, want 100", n)
 		}

@@ -153,7 +153,7 @@ func (d *digests) answer(ctx context.Context) error {
 	if err != nil || len(due) == 0 {
 		return err
 	}
-	if age := d.now().Sub(d.read); d.read.IsZero() || age < 0 || age > fresh {
+	if d.stale() {
 		d.scan(ctx)
 		due, err = d.dueAskings(ctx) // with those who have asked meanwhile
 	}

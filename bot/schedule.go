@@ -81,8 +81,15 @@ type digests struct {
 // overruledFor is how long a digest tells of evidence that was overruled: longer than from one digest to the next, so that none is left out.
 const overruledFor = 8 * 24 * time.Hour
 
-// fresh is how old a scan may be for a digest.
+// fresh is how long ago a scan may have ended for a digest.
 const fresh = 10 * time.Minute
+
+// stale tells whether the accounts are to be read anew before a digest tells of them. It goes by the end of the latest scan: one of many accounts
+// takes longer than that itself.
+func (d *digests) stale() bool {
+	age := d.now().Sub(d.read)
+	return d.read.IsZero() || age < 0 || age > fresh
+}
 
 // scan reads every account, and tells whether all could be read and everything be written.
 func (d *digests) scan(ctx context.Context) bool {
@@ -153,7 +160,7 @@ func (d *digests) post(ctx context.Context, week string, claim rotation.Claim, m
 			return d.remember(ctx, claim, "given up")
 		}
 	}
-	if age := d.now().Sub(d.last.At); age < 0 || age > fresh || d.last.Unlisted != nil || len(d.last.Unread()) > 0 {
+	if d.stale() || d.last.Unlisted != nil || len(d.last.Unread()) > 0 {
 		d.scan(ctx)
 	}
 	running, err := d.beside(ctx)

@@ -108,3 +108,22 @@ func TestWeekOf_IsWholeOnlyIfAllWasSeen(t *testing.T) {
 		}
 	}
 }
+
+// TestDigests_AScanIsFreshFromItsEnd: one that took longer than it stays fresh would otherwise be made again, and again.
+func TestDigests_AScanIsFreshFromItsEnd(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		began, ended time.Time
+		stale        bool
+	}{
+		"none was made":       {stale: true},
+		"a long one":          {began: monday.Add(-time.Hour), ended: monday.Add(-time.Minute)},
+		"one of this morning": {began: monday.Add(-time.Hour), ended: monday.Add(-59 * time.Minute), stale: true},
+		"the clock went back": {began: monday, ended: monday.Add(time.Hour), stale: true},
+	} {
+		d := digests{Bot: &Bot{now: func() time.Time { return monday }}, last: rotation.Survey{At: c.began}, read: c.ended}
+		if got := d.stale(); got != c.stale {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

@@ -246,11 +246,19 @@ func (d *digests) share(ctx context.Context, sent sentDigest, digest report.Dige
 	return denied(err)
 }
 
+// pictured is a digest with its picture, below the title and the sentence.
+func (m message) pictured(file, alt string) message {
+	image := slack.NewImageBlockSlackFile(&slack.SlackFileObject{ID: file}, clip(alt, maxAlt), "", nil)
+	m.Blocks = slices.Insert(slices.Clone(m.Blocks), min(2, len(m.Blocks)), slack.Block(image))
+	return m
+}
+
+// maxAlt is what a picture may say to who does not see it.
+const maxAlt = 2000
+
 // showPicture puts the picture into the digest itself. It stands in the thread in any case.
 func (d *digests) showPicture(ctx context.Context, sent sentDigest, file, alt string) {
-	image := slack.NewImageBlockSlackFile(&slack.SlackFileObject{ID: file}, clip(alt, 2000), "", nil)
-	m := sent.message
-	m.Blocks = slices.Insert(slices.Clone(m.Blocks), min(2, len(m.Blocks)), slack.Block(image)) // below the title and the sentence
+	m := sent.pictured(file, alt)
 	var err error
 	for range 4 {
 		sleep(ctx, 3*time.Second)

@@ -44,7 +44,8 @@ type world struct {
 
 	delivery rotation.Delivery
 	sinks    []Sink
-	digests  bool // a digest is due each day
+	digests  bool         // a digest is due each day
+	crowd    rotation.IAM // in place of the account; nil: none is
 }
 
 // inWorld runs a test in a bubble with a workspace in which nothing runs yet.
@@ -387,7 +388,12 @@ type mortalIAM struct {
 	p *process
 }
 
-func (p *process) iam() rotation.IAM { return mortalIAM{p.w.aws, p} }
+func (p *process) iam() rotation.IAM {
+	if p.w.crowd != nil {
+		return p.w.crowd
+	}
+	return mortalIAM{p.w.aws, p}
+}
 
 func (m mortalIAM) User(ctx context.Context, name string) (rotation.User, error) {
 	return called1(m.p, "aws User", func() (rotation.User, error) { return m.account.User(ctx, name) })

@@ -39,18 +39,21 @@ const MaxRows = 50
 
 const maxCardRows = 10
 
-// first is the rows that are shown, and what is said of the others.
-func (d Digest) first(n int) (rows []Row, rest string) {
+// first is the rows that are shown, and what is said of the others, which are in a file if there is one.
+func (d Digest) first(n int, file string) (rows []Row, rest string) {
 	rows = d.Rows[:min(n, len(d.Rows))]
 	more := d.More + len(d.Rows) - len(rows)
 	switch {
 	case more == 0:
 		return rows, ""
 	case d.CSV != nil:
-		return rows, fmt.Sprintf("And %d more, which are in the file.", more)
+		return rows, fmt.Sprintf("And %d more, which are in %s.", more, file)
 	}
 	return rows, fmt.Sprintf("And %d more.", more)
 }
+
+// inSlack is where the file is for who has none.
+const inSlack = "the file below the digest in Slack"
 
 // name is what a row is about.
 func (r Row) name() string {

@@ -54,6 +54,21 @@ type letter struct {
 	Alt                   string
 }
 
+// maxAttached bounds the attached file: servers refuse mails of more than some 10 MB, as they travel.
+const maxAttached = 7 << 20
+
+// attached tells whether the file goes with the mail.
+func (d Digest) attached() bool { return d.CSV != nil && len(d.CSV) <= maxAttached }
+
+func letterOf(d Digest) letter {
+	file := "the file"
+	if !d.attached() {
+		file = inSlack
+	}
+	rows, rest := d.first(MaxRows, file)
+	return letter{Title: d.title(), Headline: d.Headline, Rows: rows, Rest: rest, Notes: d.Notes, HasPicture: d.Picture != nil, Alt: d.Alt}
+}
+
 // The picture's name, and the identifier by which the HTML names it: without the brackets (RFC 2045, section 7), some programs do not find it.
 const (
 	pictureName = "keys.png"
@@ -111,10 +126,7 @@ func (m Mail) options() []mail.Option {
 const implicitTLS = 465
 
 func (m Mail) message(d Digest) (*mail.Msg, error) {
-	rows, rest := d.first(MaxRows)
-	l := letter{
-		Title: d.title(), Headline: d.Headline, Rows: rows, Rest: rest, Notes: d.Notes, HasPicture: d.Picture != nil, Alt: d.Alt,
-	}
+	l := letterOf(d)
 	msg := mail.NewMsg()
 	if err := errors.Join(msg.From(m.From), msg.To(m.To...)); err != nil {
 		return nil, err
@@ -135,7 +147,7 @@ func (m Mail) message(d Digest) (*mail.Msg, error) {
 			return nil, err
 		}
 	}
-	if d.CSV != nil {
+	if d.attached() {
 		name := "keys-" + d.Week + ".csv"
 		if err := msg.AttachReader(name, bytes.NewReader(d.CSV), mail.WithFileContentType("text/csv; charset=utf-8")); err != nil {
 			return nil, err

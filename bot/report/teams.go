@@ -44,7 +44,7 @@ func (t *Teams) GoString() string { return t.String() }
 
 // Send posts the digest. Whether Teams shows it, the workflow does not tell: it answers when it has accepted it.
 func (t *Teams) Send(ctx context.Context, d Digest) error {
-	body, err := json.Marshal(card(d))
+	body, err := card(d)
 	if err != nil {
 		return fmt.Errorf("write the card of week %s: %w", d.Week, err)
 	}
@@ -74,40 +74,54 @@ func unnamed(err error) error {
 	return err
 }
 
-// Cards of more than 28 KB are refused (https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages). The texts are
-// bounded so that a card stays below.
+// Cards of more than 28 KB are refused (https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages).
 const (
-	maxCardText  = 300
-	maxCardNotes = 5
-	maxCardLines = 8
+	maxCard      = 28_000
+	maxCardHead  = 500
+	maxCardTitle = 100
 )
+
+// room is how much a card shows: characters of a text, rows, and lines of a note. A card that comes out too large is made again with less room:
+// how many bytes a text takes depends on what it says.
+type room struct{ text, alt, rows, lines int }
+
+var rooms = []room{{300, 1000, maxCardRows, 8}, {200, 600, maxCardRows, 6}, {120, 400, 8, 4}, {80, 200, 6, 3}, {60, 100, 4, 2}}
 
 type object = map[string]any
 
 // card is an Adaptive Card 1.4 in the envelope that workflows want
 // (https://learn.microsoft.com/connectors/teams#microsoft-teams-webhook). Without the picture: a workflow takes none.
-func card(d Digest) object {
+func card(d Digest) (body []byte, err error) {
+	for _, r := range rooms {
+		if body, err = json.Marshal(r.card(d)); err != nil || len(body) <= maxCard {
+			break
+		}
+	}
+	return body, err
+}
+
+func (r room) card(d Digest) object {
 	body := []any{
 		object{"type": "TextBlock", "text": d.title(), "size": "Large", "weight": "Bolder", "wrap": true, "style": "heading"},
-		words(d.Headline, object{"weight": "Bolder"}),
+		words(clip(d.Headline, maxCardHead), object{"weight": "Bolder"}),
 	}
 	if d.Alt != "" {
-		body = append(body, words(clip(d.Alt, 1000), object{"isSubtle": true}))
+		body = append(body, words(clip(d.Alt, r.alt), object{"isSubtle": true}))
 	}
-	for _, n := range d.Notes[:min(len(d.Notes), maxCardNotes)] {
-		body = append(body, words(n.Title, object{"weight": "Bolder", "separator": true}))
-		for _, l := range n.Lines[:min(len(n.Lines), maxCardLines)] {
-			body = append(body, words("- "+clip(l, maxCardText), nil))
+	for _, n := range d.Notes {
+		body = append(body, words(clip(n.Title, maxCardTitle), object{"weight": "Bolder", "separator": true}))
+		for _, l := range n.Lines[:min(len(n.Lines), r.lines)] {
+			body = append(body, words("- "+clip(l, r.text), nil))
 		}
-		if more := len(n.Lines) - maxCardLines; more > 0 {
+		if more := len(n.Lines) - r.lines; more > 0 {
 			body = append(body, words(fmt.Sprintf("And %d more.", more), nil))
 		}
 	}
-	rows, rest := d.first(maxCardRows)
-	for _, r := range rows {
+	rows, rest := d.first(r.rows, inSlack)
+	for _, row := range rows {
 		body = append(body, object{"type": "Container", "separator": true, "items": []any{
-			words(r.name(), object{"weight": "Bolder"}),
-			words(clip(r.Found, maxCardText), nil), words(clip(r.Next, maxCardText), object{"isSubtle": true}),
+			words(clip(row.name(), r.text), object{"weight": "Bolder"}),
+			words(clip(row.Found, r.text), nil), words(clip(row.Next, r.text), object{"isSubtle": true}),
 		}})
 	}
 	if rest != "" {

@@ -83,7 +83,7 @@ func TestTeams_CardIsBounded(t *testing.T) {
 	if err := sink.Send(t.Context(), d); err != nil {
 		t.Fatal(err)
 	}
-	if len(*got) > 28<<10 || !strings.Contains(string(*got), "And 9990 more, which are in the file.") {
+	if len(*got) > 28<<10 || !strings.Contains(string(*got), "more, which are in the file below the digest in Slack.") {
 		t.Errorf("a card of %d bytes", len(*got))
 	}
 }

@@ -65,8 +65,8 @@ func byKey(findings []rotation.Finding) []keyFindings {
 		user rotation.UserRef
 		key  rotation.KeyID
 	}
-	var rows []keyFindings
-	index, seen := map[id]int{}, map[rotation.UserRef]bool{}
+	rows := make([]keyFindings, 0, len(findings))
+	index, seen := make(map[id]int, len(findings)), make(map[rotation.UserRef]bool, len(findings))
 	leftovers := map[rotation.UserRef]rotation.KeyID{}
 	for _, f := range findings {
 		if f.Breach == rotation.LeftInactive {
@@ -114,6 +114,7 @@ func (k *keyFindings) accept(x rotation.Exemption) {
 
 // setApart sets apart the keys whose findings are accepted for now.
 func setApart(rows []keyFindings, at time.Time) (due, exempt []keyFindings) {
+	due = make([]keyFindings, 0, len(rows))
 	for _, k := range rows {
 		if k.Exempt.Holds(at) {
 			exempt = append(exempt, k)
@@ -334,15 +335,13 @@ var inShort = map[rotation.Breach]string{
 // theRest sums up what did not fit, by its gravest breach.
 func theRest(rest []keyFindings) string {
 	var parts []string
+	found := map[rotation.Breach]int{}
+	for i := range rest {
+		found[rest[i].Breach]++
+	}
 	for _, b := range rotation.Breaches() {
-		found := 0
-		for _, k := range rest {
-			if k.Breach == b {
-				found++
-			}
-		}
-		if found > 0 {
-			parts = append(parts, inShort[b]+": "+strconv.Itoa(found))
+		if found[b] > 0 {
+			parts = append(parts, inShort[b]+": "+strconv.Itoa(found[b]))
 		}
 	}
 	return "*And " + count(len(rest), "other key") + ":* " + strings.Join(parts, ", ") + ". They move up here as those above are done, and the file in the thread has all of them."

@@ -448,3 +448,30 @@ func (b *bench) entriesOf(action string) (n int) {
 	}
 	return n
 }
+
+// TestWarn_WhoCannotBeReached: an owner whom Slack does not take messages for has not answered either.
+func TestWarn_WhoCannotBeReached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		defer func() { b.stop() }()
+		var kinds []rotation.NoticeKind
+		for _, day := range []int{3, 10, 13} {
+			at(day, 12, 0)
+			b.survey()
+			if _, err := b.engine.Note(t.Context(), ci.ID(), func(p *rotation.Progress) {
+				for i, n := range p.Notices {
+					if n.Waits() {
+						p.Notices[i].Failed = "Slack does not take messages for the owner"
+						kinds = append(kinds, n.Kind)
+					}
+				}
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := []rotation.NoticeKind{rotation.FirstWarning, rotation.LastWarning, rotation.PassedOn, rotation.OwnerTold}
+		if diff := cmp.Diff(want, kinds); diff != "" {
+			t.Errorf("notices (-want +got):\n%s", diff)
+		}
+	})
+}

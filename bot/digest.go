@@ -31,7 +31,7 @@ func digestOf(v view, s rotation.Survey, running []rotation.Rotation, h heading)
 	room := roomFor(slices.Concat(before, after))
 	var head, tail draft
 	head.header(h.title)
-	head.say(sentences(headline(s, due), h.change))
+	head.say(sentences(headline(s, due), h.change, besides(rows, s.At)))
 	for _, l := range before {
 		head.say(l.bulleted(room))
 	}
@@ -66,20 +66,27 @@ func byKey(findings []rotation.Finding) []keyFindings {
 		key  rotation.KeyID
 	}
 	rows := make([]keyFindings, 0, len(findings))
-	index, seen := make(map[id]int, len(findings)), make(map[rotation.UserRef]bool, len(findings))
+	index, firsts := make(map[id]int, len(findings)), make(map[rotation.UserRef]int, len(findings))
 	leftovers := map[rotation.UserRef]rotation.KeyID{}
 	for _, f := range findings {
 		if f.Breach == rotation.LeftInactive {
 			leftovers[f.User] = f.Key.ID
+		}
+		if i, ok := firsts[f.User]; ok && f.Breach == rotation.Unowned && (rows[i].Exempt.Reason == "") == (f.Exempt.Reason == "") {
+			rows[i].breaches = append(rows[i].breaches, f.Breach) // of the user, who has a row already
+			continue
 		}
 		key := id{f.User, f.Key.ID}
 		if i, ok := index[key]; ok {
 			rows[i].join(f)
 			continue
 		}
+		_, there := firsts[f.User]
 		index[key] = len(rows)
-		rows = append(rows, keyFindings{Finding: f, breaches: []rotation.Breach{f.Breach}, first: !seen[f.User]})
-		seen[f.User] = true
+		rows = append(rows, keyFindings{Finding: f, breaches: []rotation.Breach{f.Breach}, first: !there})
+		if !there {
+			firsts[f.User] = index[key]
+		}
 	}
 	for i := range rows {
 		rows[i].blocker = leftovers[rows[i].User]
@@ -112,13 +119,14 @@ func (k *keyFindings) accept(x rotation.Exemption) {
 	}
 }
 
-// setApart sets apart the keys whose findings are accepted for now.
+// setApart sets apart the keys whose findings are accepted for now. Users of whom nothing is found but that they have no owner are in neither: they
+// are told of together, and would drown the keys.
 func setApart(rows []keyFindings, at time.Time) (due, exempt []keyFindings) {
 	due = make([]keyFindings, 0, len(rows))
 	for _, k := range rows {
 		if k.Exempt.Holds(at) {
 			exempt = append(exempt, k)
-		} else {
+		} else if k.Breach != rotation.Unowned {
 			due = append(due, k)
 		}
 	}
@@ -240,6 +248,9 @@ func dueWords(v view, k keyFindings) string {
 			what = append(what, stuckSince(*k.Stuck))
 			continue
 		}
+		if b == rotation.Unowned && k.Owner == "" {
+			continue // what is next says so
+		}
 		what = append(what, sentence(v.breach(b, k.Key)))
 	}
 	lines := []string{v.user(k.User) + ", key " + short(k.Key.ID), strings.Join(what, " ")}
@@ -287,6 +298,8 @@ func (v view) breach(b rotation.Breach, k rotation.Key) string {
 		return "two keys of this user are active, and one should be enough"
 	case rotation.LeftInactive:
 		return "inactive and never deleted"
+	case rotation.Unowned:
+		return "nobody is answerable for its user now"
 	case rotation.ExtraKeys:
 		return "the user has more keys than AWS allows"
 	}
@@ -330,6 +343,7 @@ var inShort = map[rotation.Breach]string{
 	rotation.TwoActive:     "one of two active keys",
 	rotation.SoonTooOld:    "soon too old",
 	rotation.LeftInactive:  "left inactive",
+	rotation.Unowned:       "without an owner",
 }
 
 // theRest sums up what did not fit, by its gravest breach.

@@ -19,7 +19,7 @@ type list struct {
 func listsOf(v view, s rotation.Survey, running []rotation.Rotation, rows []keyFindings) (before, after []list) {
 	_, exempt := setApart(rows, s.At)
 	before = []list{rosterLines(s), unreadLines(s), unseenLines(s)}
-	after = []list{leftLines(s), runningLines(v, running), overruledLines(v, s.Overruled), endingLines(v, rows, s.At), exemptLines(v, exempt, s.At)}
+	after = []list{unownedLines(v, s, rows), leftLines(s), runningLines(v, running), overruledLines(v, s.Overruled), endingLines(v, rows, s.At), exemptLines(v, exempt, s.At)}
 	return before, after
 }
 
@@ -104,7 +104,10 @@ func exemptLines(v view, exempt []keyFindings, at time.Time) list {
 
 func (v view) exemptLine(k keyFindings) string {
 	who := v.user(k.User) + ", " + short(k.Key.ID)
-	if k.Breach == rotation.RootKey {
+	switch k.Breach {
+	case rotation.Unowned:
+		who = v.user(k.User) + ", which has no owner"
+	case rotation.RootKey:
 		who = "The root user of " + v.accountInFull(k.User.Account)
 	}
 	return who + ": " + acceptedUntil(k.Exempt)

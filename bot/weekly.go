@@ -17,7 +17,8 @@ import (
 // The claim of a trend remembers what one week's digest counted, under trend/ and the week's name.
 
 // weekOf counts what a survey found, for the trend. A stuck rotation's key counts as any other, since it is one of those that the headline counts:
-// what is compared is what was said. Weeks before it was a finding were lower by the few of which nothing else was found.
+// what is compared is what was said. Weeks before it was a finding were lower by the few of which nothing else was found. Users who have no owner and
+// no other finding are counted apart and not here: there may be hundreds from one week to the next, of whose keys nothing has changed.
 func weekOf(name string, s rotation.Survey) report.Week {
 	due, _ := setApart(byKey(s.Findings), s.At)
 	w := report.Week{Name: name, Due: len(due), Whole: len(s.Accounts) > 0 && s.Unlisted == nil}
@@ -121,7 +122,7 @@ func inWords(v view, s rotation.Survey, running []rotation.Rotation, weeks []rep
 	rows := byKey(s.Findings)
 	due, _ := setApart(rows, s.At)
 	week := weeks[len(weeks)-1].Name
-	d := report.Digest{Week: week, Headline: unmarked(sentences(headline(s, due), changed(weeks)), names)}
+	d := report.Digest{Week: week, Headline: unmarked(sentences(headline(s, due), changed(weeks), besides(rows, s.At)), names)}
 	d.More = max(0, len(due)-report.MaxRows)
 	for _, k := range due[:len(due)-d.More] {
 		found := dueWords(v, k)

@@ -131,7 +131,7 @@ func (e *Engine) accept(f *Finding, p Progress) {
 
 // ofKey tells whether a breach is of the key that its finding names, and not of the user.
 func (b Breach) ofKey() bool {
-	return b != TwoActive && b != ExtraKeys && b != RootKey && b != StuckRotation
+	return b != TwoActive && b != ExtraKeys && b != RootKey && b != StuckRotation && b != Unowned
 }
 
 // Past is what of a user's keys was accepted for a time and is over.

@@ -20,6 +20,7 @@ const (
 	Unneeded      Breach = "never-used"     // active for the unused age and never used
 	Idle          Breach = "idle"           // active and not used for the unused age
 	TwoActive     Breach = "two-active"     // two keys work
+	Unowned       Breach = "unowned"        // the user has an active key, and nobody is answerable
 	LeftInactive  Breach = "left-inactive"  // an inactive key was never deleted
 	ExtraKeys     Breach = "extra-keys"     // more keys than AWS's own limit
 )
@@ -30,7 +31,7 @@ type Finding struct {
 	User    UserRef
 	UserID  string    // that AWS has given the user
 	Path    string    // of the user
-	Key     Key       // zero for RootKey
+	Key     Key       // zero for Unowned, which is of the user; without id for RootKey
 	Policy  Policy    // what counted for the user, without rules; zero for RootKey
 	Owner   MemberID  // empty: nobody is answerable, or it is not known who
 	Doubt   Doubt     // why what should name the owner does not
@@ -127,6 +128,7 @@ type Survey struct {
 	Findings []Finding // the gravest first
 	Left     []Departed
 	Unlisted error // why it could not be read which accounts there are; those known until then were scanned
+	Unasked  int   // users with an active key and no other finding, of whom it is not known whether anybody is answerable
 	// Overruled are the rotations of which the evidence was overruled lately; whoever tells of the survey adds them.
 	Overruled []Rotation
 }
@@ -162,7 +164,7 @@ func (s Survey) Unread() []AccountState {
 }
 
 var gravity = map[Breach]int{
-	RootKey: 0, Quarantined: 1, StuckRotation: 2, TooOld: 3, ExtraKeys: 4, Unneeded: 5, Idle: 6, TwoActive: 7, SoonTooOld: 8, LeftInactive: 9,
+	RootKey: 0, Quarantined: 1, StuckRotation: 2, TooOld: 3, ExtraKeys: 4, Unneeded: 5, Idle: 6, TwoActive: 7, SoonTooOld: 8, LeftInactive: 9, Unowned: 10,
 }
 
 // Breaches lists all there are, the gravest first.

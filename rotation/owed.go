@@ -49,7 +49,7 @@ func (e *Engine) owing(ctx context.Context, s Survey, at time.Time) ([]owed, err
 	var due []owed
 	passed := 0
 	for _, f := range s.Findings {
-		if f.Breach == RootKey || f.Breach == StuckRotation {
+		if f.Breach == RootKey || f.Breach == StuckRotation || f.Breach == Unowned { // no button is about these, and nobody is warned of them
 			continue
 		}
 		p, err := e.Get(ctx, f.User.ID())

@@ -160,6 +160,8 @@ type directory struct {
 	lists map[string]userList
 	links linkList
 
+	answers map[string]answer // whose an address was, by the address in lower case
+
 	quarantine map[UserRef]bool // those whom AWS had quarantined when they were last seen
 	scanned    time.Time        // when the latest scan was through
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -29,6 +30,7 @@ type Scan struct {
 	Accounts   []Account
 	Policy     Policy
 	ReportOnly bool               // go by the report, which has no key ids and may be four hours old, and ask for no keys
+	Owned      func(User) bool    // tells, without asking anybody, that somebody may be answerable for a user; nil: everybody is owned
 	Now        func() time.Time   // nil: time.Now
 	Logger     *slog.Logger       // nil: discard
 	Kept       map[string]Reading // by account: what was read of it to its end before, so that it is not read; may be nil
@@ -39,8 +41,13 @@ type Scan struct {
 type Sight struct {
 	User User
 	Root bool
-	Keys []Key // oldest first; those of Root and those known by the report alone have no id
+	// Keys are oldest first; those of Root and those known by the report alone have no id. None: all that is known is that there is an active
+	// one, and that the user may have no owner.
+	Keys []Key
 }
+
+// Keyed tells whether a user who is not root has an active key.
+func (s Sight) Keyed() bool { return !s.Root && (len(s.Keys) == 0 || worksFor(s.Keys)) }
 
 // Judge names every breach of what a scan has seen of a user. A user whose key AWS has found in public has all those that work named: which
 // one it was, AWS tells by mail alone.
@@ -104,7 +111,8 @@ type sweep struct {
 
 	blind    bool                 // there is no report
 	bare     bool                 // there are no details
-	suspects map[string]ReportRow // by name; nothing is kept of the others
+	suspects map[string]ReportRow // by name
+	keyed    map[string]struct{}  // the names of the others who have an active key, of whom nothing else is kept
 
 	mu          sync.Mutex
 	state       AccountState
@@ -160,7 +168,7 @@ func (a *sweep) run(ctx context.Context) AccountState {
 
 // readReport shortlists, and shows the root user if they have a key.
 func (a *sweep) readReport(ctx context.Context) error {
-	a.suspects = map[string]ReportRow{}
+	a.suspects, a.keyed = map[string]ReportRow{}, map[string]struct{}{}
 	var root *ReportRow
 	strict := a.Policy.strictest(a.account.ID)
 	ages := make([]int, len(a.Policy.Bands())+1)
@@ -175,6 +183,8 @@ func (a *sweep) readReport(ctx context.Context) error {
 			root = &row
 		case strict.Suspicious(row, a.Now()):
 			a.suspects[row.User] = row
+		case a.Owned != nil && slices.ContainsFunc(row.Keys, func(k ReportKey) bool { return k.Active }):
+			a.keyed[strings.Clone(row.User)] = struct{}{}
 		}
 		return nil
 	})
@@ -230,7 +240,8 @@ func (a *sweep) readUsers(ctx context.Context) error {
 		u.Untold = a.bare
 		row, suspect := a.suspects[u.Ref.Name]
 		if !a.blind && u.Quarantine == "" && (!suspect || !a.Policy.For(u).Suspicious(row, a.Now())) {
-			return nil // nothing to look at, or newer than the report
+			_, keyed := a.keyed[u.Ref.Name]
+			return a.stray(u, keyed || worksFor(reported(row))) // nothing else to look at, or newer than the report
 		}
 		select {
 		case chosen <- u:
@@ -278,7 +289,7 @@ func (a *sweep) look(ctx context.Context, u User) error {
 		}
 	}
 	if len(keys) == 0 || a.blind && !a.Policy.For(u).Suspicious(rowOf(keys), a.Now()) && u.Quarantine == "" {
-		return problem
+		return errors.Join(problem, a.stray(u, worksFor(keys)))
 	}
 	if a.bare {
 		if u, err = a.dress(ctx, u); err != nil {
@@ -287,6 +298,15 @@ func (a *sweep) look(ctx context.Context, u User) error {
 	}
 	u.Console = row.Console
 	return errors.Join(problem, a.found(Sight{User: u, Keys: keys}))
+}
+
+// stray shows a user with an active key for whom nobody may be answerable, and at whom there is no other reason to look. Of one whose tags are
+// not known nothing follows, and asking for those of each would be a call for each.
+func (a *sweep) stray(u User, keyed bool) error {
+	if !keyed || a.Owned == nil || u.Untold || a.Owned(u) {
+		return nil
+	}
+	return a.found(Sight{User: u})
 }
 
 // reported is the keys of which the report tells a date, oldest first.

@@ -17,9 +17,11 @@ func (e *Engine) Survey(ctx context.Context) (Survey, error) {
 	s := Survey{At: earlier.Scan, Left: left, Unlisted: err}
 	scan := Scan{
 		Accounts: accounts, Policy: e.cfg.Policy, Now: e.now, Logger: e.log,
-		Kept: earlier.taken, Read: func(state AccountState) { earlier.read(ctx, state) },
+		Owned: e.cfg.Owners.named,
+		Kept:  earlier.taken, Read: func(state AccountState) { earlier.read(ctx, state) },
 	}
 	var quarantine []UserRef
+	var others []User // with an active key, of whom nothing else is found
 	s.Accounts = scan.Each(ctx, func(seen Sight) error {
 		earlier.sight(ctx, seen)
 		if seen.User.Quarantine != "" {
@@ -28,11 +30,16 @@ func (e *Engine) Survey(ctx context.Context) (Survey, error) {
 		}
 		found, err := e.surveyUser(ctx, seen)
 		s.Findings = append(s.Findings, found...)
+		if len(found) == 0 && err == nil && seen.Keyed() {
+			others = append(others, seen.User)
+		}
 		return err
 	})
 	for _, a := range s.Accounts {
 		e.people.note(a.ID, quarantine, a.Err == nil && !slices.Contains(a.Unseen, TraitsUnseen))
 	}
+	strays, unasked, strayed := e.strays(ctx, others)
+	s.Findings, s.Unasked = append(s.Findings, strays...), unasked
 	running, err := e.Running(ctx)
 	if err != nil {
 		err = fmt.Errorf("look for stuck rotations: %w", err)
@@ -42,7 +49,7 @@ func (e *Engine) Survey(ctx context.Context) (Survey, error) {
 		return s, fmt.Errorf("survey: %w", err)
 	}
 	e.review(ctx)
-	err = errors.Join(err, e.warn(ctx, s))
+	err = errors.Join(err, strayed, e.warn(ctx, s))
 	if ctx.Err() == nil {
 		e.through(ctx, earlier)
 	}
@@ -54,6 +61,8 @@ func (e *Engine) surveyUser(ctx context.Context, seen Sight) ([]Finding, error) 
 	switch {
 	case seen.Root:
 		return e.cfg.Policy.Judge(seen, e.now()), nil
+	case len(keys) == 0:
+		return nil, nil // nobody has looked at them
 	case slices.ContainsFunc(keys, func(k Key) bool { return k.ID == "" }):
 		return nil, nil // nobody could act on a key without an id, and the account's state says that they are not seen
 	}
@@ -72,6 +81,9 @@ func (e *Engine) surveyUser(ctx context.Context, seen Sight) ([]Finding, error) 
 		found[i].Beyond = e.approvals.For(u.Ref, e.approvals.traits(u)).Escalate.To
 		found[i].Passed = p.passed(found[i].Key.ID)
 		found[i].Owner, found[i].Doubt = owns.Owner(), owns.Doubt
+	}
+	if len(found) > 0 && worksFor(keys) {
+		found = append(found, e.unowned(u, owns)...)
 	}
 	return found, nil
 }

@@ -17,7 +17,7 @@ var unseen = map[Unseen]struct{ permission, what string }{
 	LastUseUnseen: {"iam:GetAccessKeyLastUsed", "when keys were last used, so none is found to be unused"},
 	RootUnseen:    {"iam:GenerateCredentialReport and iam:GetCredentialReport", "a key of the root user"},
 	TagsUnseen:    {"iam:GetUser", "the tags of users, so their owners are not known from there"},
-	TraitsUnseen:  {"iam:GetAccountAuthorizationDetails", "the groups of users, and whether AWS has quarantined one"},
+	TraitsUnseen:  {"iam:GetAccountAuthorizationDetails", "the groups of users, whether AWS has quarantined one, and which users have no owner if nothing else is found of them"},
 }
 
 // Permission is what the role would need.

@@ -87,6 +87,7 @@ func Scan(ctx context.Context, o ScanOptions) (listing.Listing, error) {
 		Policy: scan.Policy, Owners: o.Config.plainOwners(), Exemptions: exemptions(o.Config.Exemptions),
 		Names: accountNames(chosen), At: o.Now().UTC(), Version: o.Version, ReportOnly: o.ReportOnly,
 	}
+	scan.Owned = clerk.Owned
 	states := scan.Each(ctx, clerk.Note)
 	for i, state := range states {
 		if state.Err == nil || rotation.ClassOf(state.Err) != rotation.ClassDenied {

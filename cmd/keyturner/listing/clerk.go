@@ -45,6 +45,15 @@ type Clerk struct {
 	found []Finding
 }
 
+// noLinks is the remark to a user without an owner.
+const noLinks = "what approvers have linked in Slack is not seen here"
+
+// Owned is for rotation.Scan: whether the configuration or a tag names an owner, or may.
+func (c *Clerk) Owned(u rotation.User) bool {
+	owner, known := c.Owners.of(u)
+	return owner != "" || !known
+}
+
 // Note lists what was seen of a user. It is for rotation.Scan's Each.
 func (c *Clerk) Note(seen rotation.Sight) error {
 	owner, known := c.Owners.of(seen.User)
@@ -54,6 +63,14 @@ func (c *Clerk) Note(seen rotation.Sight) error {
 			f.Exempt = x
 		}
 		c.list(f, owner, known || seen.Root)
+	}
+	if owner == "" && known && seen.Keyed() {
+		f := rotation.Finding{Breach: rotation.Unowned, User: seen.User.Ref, UserID: seen.User.ID, Path: seen.User.Path}
+		if x := c.Exemptions[f.User]; x.Holds(c.At) {
+			f.Exempt = x
+		}
+		c.list(f, owner, known)
+		c.found[len(c.found)-1].Remark = noLinks
 	}
 	return nil
 }

@@ -47,6 +47,7 @@ func (l Listing) CSV(w io.Writer) error {
 			"last_use": f.LastUse, "last_used": stamp(f.LastUsed), "last_used_service": f.LastService, "last_used_region": f.LastRegion,
 			"owner": f.Owner, "owner_known": strconv.FormatBool(f.OwnerKnown),
 			"max_age_days": strconv.Itoa(f.MaxAge), "exempt": strconv.FormatBool(f.Exempt), "exempt_reason": f.ExemptReason, "exempt_until": stamp(f.ExemptUntil),
+			"remark": f.Remark,
 		})
 	}
 	if err := out.WriteAll(rows); err != nil {

@@ -71,7 +71,7 @@ type Unseen struct {
 	Permission string `json:"permission"`
 }
 
-// Finding is one breach of one key, or of the root user.
+// Finding is one breach of one key, or of a user.
 type Finding struct {
 	Rule        string     `json:"rule"`
 	Severity    string     `json:"severity"` // critical, high, medium or low
@@ -97,6 +97,8 @@ type Finding struct {
 	ExemptUntil  *time.Time `json:"exempt_until"` // the first moment at which it does not hold
 	MaxAge       int        `json:"max_age_days"` // what counted for the key; 0 for the root user
 
+	Remark string `json:"remark"` // what of the finding is not certain
+
 	exemptDay string // the last day on which it holds, as the configuration has it
 }
 
@@ -118,6 +120,7 @@ var Rules = []Rule{
 	{string(rotation.TwoActive), "Two keys of the user are active", "medium", "Move what uses the older one, and retire it.", []string{"CIS AWS Foundations 3.0.0 1.13"}},
 	{string(rotation.SoonTooOld), "The key will soon be too old", "low", "Rotate it.", nil},
 	{string(rotation.LeftInactive), "The key is inactive and was never deleted", "low", "Delete it.", []string{"SOC 2 CC6.3"}},
+	{string(rotation.Unowned), "Nobody is answerable for the user, who has an active key", "medium", "Name an owner: by `/rotate-key link`, by the tag or in the configuration.", []string{"ISO/IEC 27001:2022 A.5.9", "NIST SP 800-53 Rev. 5 AC-2"}},
 }
 
 // RuleOf is what is known of a kind of finding.

@@ -137,7 +137,11 @@ func (f Finding) sentence() string {
 	if f.KeyAge != nil {
 		said += fmt.Sprintf(" It is %d days old.", *f.KeyAge)
 	}
-	return said + " Last use: " + f.used() + ". Owner: " + f.owner() + "."
+	said += " Last use: " + f.used() + ". Owner: " + f.owner() + "."
+	if f.Remark != "" {
+		said += " Not certain: " + f.Remark + "."
+	}
+	return said
 }
 
 // Title says what the finding is.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
@@ -91,6 +92,9 @@ func (l Listing) Summary() string {
 	said := fmt.Sprintf("%s in %s with %s.", count(l.Due(), "finding"), count(len(l.Accounts), "account"), count(users, "user"))
 	if accepted := len(l.Findings) - l.Due(); accepted > 0 {
 		said += fmt.Sprintf(" Exempt: %d.", accepted)
+	}
+	if slices.ContainsFunc(l.Findings, func(f Finding) bool { return f.Remark == noLinks }) {
+		said += " Of those without an owner, " + noLinks + "."
 	}
 	if none := l.States(NotRead); none > 0 {
 		said += fmt.Sprintf(" Nothing is known of %s.", count(none, "account"))

@@ -220,9 +220,9 @@ func (e *Engine) Listed(ctx context.Context, n Notice) ([]Listed, error) {
 	return all, nil
 }
 
-// with tells whether a notice that waits is told in the same message as n.
-func (m Notice) with(n Notice) bool {
-	return m.Waits() && m.In == n.In && m.Due.Equal(n.Due) && (m.Kind == PassedOn) == (n.Kind == PassedOn)
+// with tells whether a notice that waits is told in the same message as another one.
+func (n Notice) with(o Notice) bool {
+	return n.Waits() && n.In == o.In && n.Due.Equal(o.Due) && (n.Kind == PassedOn) == (o.Kind == PassedOn)
 }
 
 // Carried tells whether the document that should tell a notice together with others still does.

@@ -30,7 +30,7 @@ const (
 const (
 	silentFor   = 7 * 24 * time.Hour
 	lastCallFor = 3 * oneDay
-	lastCallMin = 2 * oneDay
+	soonestCall = 2 * oneDay
 	early       = 12 * time.Hour // a scan writes what comes in the time until the next one
 )
 
@@ -142,7 +142,7 @@ func (s silence) next(now time.Time) []NoticeKind {
 	switch {
 	case s.ends:
 	case !last.IsZero():
-		if !now.Before(later(s.last.On, last.Add(lastCallMin)).Add(-early)) {
+		if !now.Before(later(s.last.On, last.Add(soonestCall)).Add(-early)) {
 			return []NoticeKind{PassedOn, OwnerTold}
 		}
 	case now.Sub(s.since) < silentFor-early:

@@ -78,7 +78,7 @@ func TestOfAnySize(t *testing.T) {
 				t.Errorf("%s: the %s does not count what it leaves out", size, kind)
 			}
 			for _, n := range d.Notes {
-				if title := strings.SplitN(n.Title, "'", 2)[0]; !strings.Contains(said, title) {
+				if title, _, _ := strings.Cut(n.Title, "'"); !strings.Contains(said, title) {
 					t.Errorf("%s: the %s lacks %q", size, kind, n.Title)
 				}
 			}

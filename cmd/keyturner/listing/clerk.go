@@ -148,6 +148,9 @@ func (c *Clerk) Listing(states []rotation.AccountState) Listing {
 			if s.Users == 0 {
 				a.State = NotRead
 			}
+			if rotation.ClassOf(s.Err) == rotation.ClassThrottled && !strings.Contains(a.Error, "try again") {
+				a.Error += "; try again in some minutes"
+			}
 		}
 		for _, f := range l.Findings {
 			if f.AccountID == s.ID {

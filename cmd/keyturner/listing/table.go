@@ -89,6 +89,9 @@ func (l Listing) Summary() string {
 	for _, a := range l.Accounts {
 		users += a.Users
 	}
+	if none := l.States(NotRead); none > 0 && none == len(l.Accounts) && len(l.Findings) == 0 { // no number, which would read as if there were none
+		return fmt.Sprintf("Nothing is known of %s.", count(none, "account"))
+	}
 	said := fmt.Sprintf("%s in %s with %s.", count(l.Due(), "finding"), count(len(l.Accounts), "account"), count(users, "user"))
 	if accepted := len(l.Findings) - l.Due(); accepted > 0 {
 		said += fmt.Sprintf(" Exempt: %d.", accepted)

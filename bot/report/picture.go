@@ -80,7 +80,8 @@ func distribution(ages []int, bounds []int) charts.BarChartOption {
 	opt.CategoryAxis.Labels = bandNames(bounds)
 	opt.CategoryAxis.LabelCount = len(ages)
 	opt.CategoryAxis.LabelFontStyle = charts.FontStyle{FontSize: 13, FontColor: ink}
-	opt.ValueAxis = counts(most(ages))
+	highest := most(ages)
+	opt.ValueAxis = counts(highest + highest/10 + 1) // its number stands above it, and below the legend
 	return opt
 }
 

@@ -85,7 +85,7 @@ func (w *world) doCommandAbout(t *rapid.T) {
 	user := u.account + "/" + u.name
 	w.people.command(w.involved(t, u), pick(t, "words", []string{
 		"exempt " + key, "exempt " + key, "exempt " + user, "unexempt " + key, "snooze " + key + " 3", "snooze " + key, "whois " + key,
-		"list " + user, "history " + user, "explain " + user,
+		"list " + user, "history " + user, "explain " + user, "digest",
 	}))
 }
 

@@ -29,7 +29,7 @@ const maxReading = 100 << 10
 // Reading is a part of what a scan has read of one account.
 type Reading struct {
 	Scan    time.Time // when the scan began
-	Policy  string    // stands for the policy that the account was shortlisted by
+	Policy  string    // stands for the policy that the account was shortlisted by, and for who was answerable by the configuration
 	Account string
 	Turn    string // stands for this one time that the account was read
 	Part    int    // of the turn, from 0 on
@@ -78,7 +78,7 @@ type part struct {
 // resume finds out what need not be read. Of one account alone nothing is kept: it is read to its end or not at all.
 func (e *Engine) resume(ctx context.Context, accounts []Account) *resumption {
 	now := e.now()
-	r := &resumption{Reading: Reading{Scan: now, Policy: e.cfg.Policy.fingerprint()}, log: e.log, taken: map[string]Reading{}, open: map[string]*part{}}
+	r := &resumption{Reading: Reading{Scan: now, Policy: e.fingerprint()}, log: e.log, taken: map[string]Reading{}, open: map[string]*part{}}
 	began, scanned := map[string]time.Time{}, e.people.scannedAt()
 	var whole Reading
 	err := e.cfg.Store.Readings(ctx, func(p Reading) error {
@@ -125,9 +125,10 @@ func (e *Engine) resume(ctx context.Context, accounts []Account) *resumption {
 	return r
 }
 
-// fingerprint stands for all that a shortlist depends on.
-func (p Policy) fingerprint() string {
-	sum := sha256.Sum256([]byte(fmt.Sprintf("%+v", p)))
+// fingerprint stands for all that a shortlist depends on: the policy, and what names somebody answerable without asking anybody.
+func (e *Engine) fingerprint() string {
+	o := e.cfg.Owners
+	sum := sha256.Sum256([]byte(fmt.Sprintf("%+v %q %q %q", e.cfg.Policy, o.Tag, o.Links, o.Groups)))
 	return hex.EncodeToString(sum[:8])
 }
 

@@ -31,6 +31,7 @@ type firm struct {
 	accounts []rotation.Account
 	kept     rotation.Store
 	policy   rotation.Policy
+	owners   *rotation.Owners // nil: those with a tag
 	said     strings.Builder
 	log      *slog.Logger
 }
@@ -90,6 +91,9 @@ func (f *firm) with(change func(*rotation.Config)) *rotation.Engine {
 	cfg := rotation.Config{
 		Store: f.kept, Shared: true, Hand: newHand(), Accounts: f.accounts, Policy: f.policy, Terms: terms,
 		Owners: rotation.Owners{Tag: "slack-user-id"}, Logger: f.log, Approvers: []rotation.MemberID{carol, dave},
+	}
+	if f.owners != nil {
+		cfg.Owners = *f.owners
 	}
 	change(&cfg)
 	engine, err := rotation.New(cfg)
@@ -388,4 +392,37 @@ func TestSurvey_KeepsNothingOfOne(t *testing.T) {
 		}
 		f.wantSame(s)
 	})
+}
+
+// TestSurvey_ReadsAgainForOtherOwners: at whom a scan looks depends on where it stands who is answerable, too. If that is another by the restart,
+// who was passed over before is found all the same.
+func TestSurvey_ReadsAgainForOtherOwners(t *testing.T) {
+	for name, change := range map[string]func(*rotation.Owners){
+		"another tag":       func(o *rotation.Owners) { o.Tag = "owner" },
+		"a link taken out":  func(o *rotation.Owners) { o.Links = nil },
+		"a group taken out": func(o *rotation.Owners) { o.Groups = nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFirm(t, store.NewMem(), 3)
+				for user, tag := range map[string]string{"linked": "", "of-a-group": "S0123456"} {
+					a := f.sim.AddAccount(f.accounts[0].ID, "")
+					a.AddUser(iamsim.User{Name: user, Tags: map[string]string{"slack-user-id": tag}})
+					a.AddKey(user, iamsim.Key{Created: ago(5), LastUsed: ago(0), Service: "s3"})
+				}
+				owners := rotation.Owners{
+					Tag: "slack-user-id", Groups: []rotation.GroupID{"S0123456"},
+					Links: map[rotation.UserRef]rotation.MemberID{{Account: f.accounts[0].ID, Name: "linked"}: owner},
+				}
+				f.owners = &owners
+				f.cutOff(2, 2)
+				change(&owners)
+				s, _, err := f.survey(t.Context(), f.kept)
+				if err != nil || len(unownedIn(s)) < 2 {
+					t.Errorf("without an owner are %v, error %v", unownedIn(s), err)
+				}
+				f.wantSame(s)
+			})
+		})
+	}
 }

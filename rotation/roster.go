@@ -43,7 +43,7 @@ type roster struct {
 	all    map[string]Account // and those that have left while this process ran
 	called chan struct{}      // held while they are read
 	at     time.Time          // when they were read last, by whichever outcome
-	rev    uint64             // of the claim, as of then
+	rev    uint64             // of the claim, when they could be read last
 }
 
 func (r *roster) set(accounts []Account) {
@@ -114,7 +114,7 @@ func (e *Engine) callRoll(ctx context.Context) ([]Departed, error) {
 	e.roster.mu.Lock()
 	defer e.roster.mu.Unlock()
 	e.roster.at = e.now()
-	if noteErr == nil {
+	if err == nil && noteErr == nil { // else followRoll tries again
 		e.roster.rev = rev
 	}
 	return left, err

@@ -148,3 +148,37 @@ func refusedFor(err error, code rotation.Code) bool {
 	r, ok := errors.AsType[*rotation.Refusal](err)
 	return ok && r.Code == code
 }
+
+// TestRoster_OfOthersReadAgain: a process that could not read the accounts when another one had found a change reads them once more.
+func TestRoster_OfOthersReadAgain(t *testing.T) {
+	inGuild(t, 2, func(g *guild) {
+		all := g.accounts
+		g.listed = all[:1]
+		scans, serves := g.process(), g.process()
+		g.wants(scans, "000", "", true)
+		ctx, cancel := context.WithCancel(g.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- serves.Run(ctx) }()
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		g.listed = all
+		g.wants(scans, "000 001", "", true)
+		g.fails = errors.New("too many requests")
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		g.fails = nil
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		before := len(g.sim.Calls())
+		if _, err := serves.Whois(g.Context(), "AKIANOBODY"); err != nil {
+			g.Error(err)
+		}
+		if asked := g.asked(before); asked != "000 001" {
+			g.Errorf("it looks in %q, want the new account too", asked)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			g.Error(err)
+		}
+	})
+}

@@ -108,15 +108,26 @@ func (o Owners) of(u User, link *Link, whose func(address string) (MemberID, Dou
 	}
 	by := Ownership{From: FromMailTag, Says: u.Tags[o.MailTag]}
 	if o.MailTag == "" || by.Says == "" {
-		by = Ownership{From: FromName, Says: u.Ref.Name}
-		if !o.MailNames || !addressPattern.MatchString(by.Says) {
-			return byTag
-		}
+		by.From = FromName
+	}
+	if by.Says = o.address(u); by.Says == "" {
+		return byTag
 	}
 	if by.Member, by.Doubt, by.Err = whose(by.Says); by.Err != nil {
 		by.Member, by.Doubt = "", NotLookedUp
 	}
 	return by
+}
+
+// address is what may name the user's owner as an e-mail address; empty: nothing does.
+func (o Owners) address(u User) string {
+	switch says := u.Tags[o.MailTag]; {
+	case o.MailTag != "" && says != "":
+		return says
+	case o.MailNames && addressPattern.MatchString(u.Ref.Name):
+		return u.Ref.Name
+	}
+	return ""
 }
 
 func (o Owners) byTag(value string) Ownership {

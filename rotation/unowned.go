@@ -66,6 +66,7 @@ func (e *Engine) strays(ctx context.Context, users []User) (found []Finding, una
 	if err != nil {
 		return nil, len(users), fmt.Errorf("find users without an owner: %w", err)
 	}
+	users = e.longestUnasked(users)
 	asked := 0
 	whose := func(address string) (MemberID, Doubt, error) { return e.whoseAddress(ctx, address, &asked) }
 	for _, u := range users {
@@ -80,6 +81,18 @@ func (e *Engine) strays(ctx context.Context, users []User) (found []Finding, una
 		found = append(found, e.unowned(u, owns)...)
 	}
 	return found, unasked, nil
+}
+
+// longestUnasked puts first those whose address nobody has asked for, then those for whom that is the longest ago: where there are more than are
+// asked for while an answer is believed, the others would come to it never.
+func (e *Engine) longestUnasked(users []User) []User {
+	e.people.mu.Lock()
+	defer e.people.mu.Unlock()
+	at := make(map[UserRef]time.Time, len(users))
+	for _, u := range users {
+		at[u.Ref] = e.people.answers[strings.ToLower(e.cfg.Owners.address(u))].at
+	}
+	return slices.SortedStableFunc(slices.Values(users), func(a, b User) int { return at[a.Ref].Compare(at[b.Ref]) })
 }
 
 // whoseAddress is whose an address is by what was answered lately, or else by asking, maxAsked times at most.

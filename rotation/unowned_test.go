@@ -179,3 +179,28 @@ func TestSurvey_TellsOfAKeyThatItsUserHasNoOwner(t *testing.T) {
 		}
 	})
 }
+
+// TestSurvey_AsksForEveryAddressInTime: with more users than are asked for while an answer is believed, none is never asked for.
+func TestSurvey_AsksForEveryAddressInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		users := map[string]string{}
+		for i := range 450 {
+			users[fmt.Sprintf("user-%03d", i)] = fmt.Sprintf("mail=user-%03d@example.com", i)
+		}
+		b := withUsers(t, &slackMail{}, users)
+		told := map[string]bool{}
+		for range 6 { // a scan a day, as by default
+			s, err := b.engine.Survey(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for name := range unownedIn(s) {
+				told[name] = true
+			}
+			time.Sleep(day)
+		}
+		if len(told) != len(users) {
+			t.Errorf("in six days %d of %d users were found to have no owner", len(told), len(users))
+		}
+	})
+}

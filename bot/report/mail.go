@@ -85,7 +85,7 @@ func (m Mail) Send(ctx context.Context, d Digest) error {
 	if err != nil {
 		return fmt.Errorf("prepare %s: %w", m, err)
 	}
-	if err := client.DialAndSendWithContext(ctx, msg); err != nil {
+	if err := client.DialAndSendWithContext(ctx, msg); err != nil && !msg.IsDelivered() { // a line that breaks after that breaks nothing
 		return &SendError{Sink: m.String(), Err: err, Permanent: permanent(err)}
 	}
 	return nil

@@ -33,6 +33,7 @@ type office struct {
 	addr   *net.TCPAddr
 	roots  *x509.CertPool
 	refuse error // what it answers to every mail, if anything
+	curt   bool  // it hangs up as soon as it has taken a mail
 
 	mu   sync.Mutex
 	got  []received
@@ -90,11 +91,14 @@ func newCertificate(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots
 }
 
-func (o *office) NewSession(*smtp.Conn) (smtp.Session, error) { return &visit{office: o}, nil }
+func (o *office) NewSession(c *smtp.Conn) (smtp.Session, error) {
+	return &visit{office: o, line: c}, nil
+}
 
 // visit is one connection.
 type visit struct {
 	office *office
+	line   *smtp.Conn
 	known  bool
 	letter received
 }
@@ -137,7 +141,13 @@ func (v *visit) Data(r io.Reader) error {
 	return err
 }
 
-func (v *visit) Reset()        { v.letter = received{} }
+func (v *visit) Reset() {
+	if v.office.curt && v.letter.text != nil {
+		_ = v.line.Conn().Close()
+	}
+	v.letter = received{}
+}
+
 func (v *visit) Logout() error { return nil }
 
 func (o *office) mail() Mail {
@@ -239,6 +249,16 @@ func decoded(encoding string, r io.Reader) io.Reader {
 		return base64Reader(r)
 	}
 	return r
+}
+
+// TestMail_IsSentOnceItIsTaken: a mail that the server has taken is not sent again, whatever becomes of the connection.
+func TestMail_IsSentOnceItIsTaken(t *testing.T) {
+	t.Parallel()
+	o := newOffice(t, true)
+	o.curt = true
+	if err := o.mail().Send(t.Context(), sample); err != nil || len(o.got) != 1 {
+		t.Errorf("%d mails arrived, error %v", len(o.got), err)
+	}
 }
 
 func TestMail_TellsWhyItDoesNotGoOut(t *testing.T) {

@@ -278,3 +278,18 @@ func TestAsked_WhoMay(t *testing.T) {
 		}
 	})
 }
+
+// TestSchedule_LetsAScanRest: where one account cannot be read, and the others take longer than the time until it is tried again, AWS is not asked
+// all day long.
+func TestSchedule_LetsAScanRest(t *testing.T) {
+	t.Parallel()
+	inWorld(t, func(t *testing.T, w *world) {
+		w.aws.slow(15 * time.Minute) // and there is no report
+		p := w.boot()
+		defer p.end()
+		time.Sleep(5 * time.Hour)
+		if n := w.aws.counted(); n > 13 {
+			t.Errorf("%d scans of a quarter of an hour in five hours", n)
+		}
+	})
+}

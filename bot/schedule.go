@@ -13,7 +13,7 @@ import (
 // pulse is how often the schedules look at the clock.
 const pulse = 5 * time.Second
 
-// scanAgain is when a scan is made again that could not read or write everything.
+// scanAgain is how long after its end a scan is made again that could not read or write everything.
 const scanAgain = 10 * time.Minute
 
 // reach is how far back a missed digest is caught up.
@@ -28,7 +28,7 @@ func (b *Bot) keepSchedules(ctx context.Context) error {
 		if now := b.now(); !now.Before(nextScan) {
 			whole := d.scan(ctx)
 			nextScan = b.cfg.Scan(now)
-			if soon := now.Add(scanAgain); !whole && soon.Before(nextScan) {
+			if soon := b.now().Add(scanAgain); !whole && soon.Before(nextScan) {
 				nextScan = soon
 			}
 		}

@@ -2,7 +2,10 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -40,6 +43,12 @@ func (r *roster) read(ctx context.Context) ([]rotation.Account, error) {
 	defer r.mu.Unlock()
 	var all []rotation.Account
 	names := maps.Clone(r.called())
+	for id, name := range names {
+		taken := func(a Account) bool { return a.ID != id && strings.EqualFold(a.Name, name) }
+		if slices.ContainsFunc(cfg.Accounts, taken) { // by another one, since this one has left
+			names[id] = fmt.Sprintf("%s (%s)", name, id)
+		}
+	}
 	for _, a := range cfg.Accounts {
 		adapter := r.opened[a.ID]
 		if adapter == nil {

@@ -80,6 +80,39 @@ organization: {role_name: keyturner}
 	}
 }
 
+// TestRoster_ANameThatIsUsedAgain means the account that has it now: whoever names it would else act on either.
+func TestRoster_ANameThatIsUsedAgain(t *testing.T) {
+	cfg, err := Parse("f", []byte(slackPart+`
+accounts: [{id: "111122223333", name: own}]
+organization: {role_name: keyturner}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		sim := iamsim.New(iamsim.Config{})
+		own, left, next := sim.AddAccount("111122223333", "own"), sim.AddAccount("222233334444", "beta"), sim.AddAccount("333344445555", "Beta")
+		next.SetState(iamsim.StatePendingActivation)
+		sim.AddOrganization(iamsim.Organization{Management: own, Members: []*iamsim.Account{left, next}})
+		key, secret := own.Principal("keyturner")
+		reach := aws.Config{Credentials: credentials.NewStaticCredentialsProvider(key, secret, ""), HTTPClient: &http.Client{Transport: sim.Transport()}}
+		r := newRoster(Options{Config: cfg, AWS: &reach, Logger: slog.New(slog.DiscardHandler)})
+		if _, err := r.read(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		left.SetState(iamsim.StateSuspended)
+		next.SetState(iamsim.StateActive)
+		for range 2 {
+			if _, err := r.read(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if names := r.called(); names["333344445555"] != "Beta" || names["222233334444"] != "beta (222233334444)" {
+			t.Errorf("the accounts are called %v", names)
+		}
+	})
+}
+
 // TestNew_ReadsTheOrganizationForEachScan: the program is wired so that an account which has come since the start is in the next scan.
 func TestNew_ReadsTheOrganizationForEachScan(t *testing.T) {
 	cfg, err := Parse("f", []byte(slackPart+`

@@ -30,6 +30,24 @@ func oldest(all []rotation.Listed) []rotation.Listed {
 	return all
 }
 
+// forOthers is what the message needs of Slack's bound on all blocks, beside its rows.
+const forOthers = 3500
+
+// list has a section for each key as far as there is room, and tells of the others together.
+func (d *draft) list(v view, all []rotation.Listed, most int, tell func(rotation.Listed) string, others func([]rotation.Listed) string) {
+	room := maxAllBlocks - forOthers
+	for i, l := range all {
+		words := "*" + v.user(l.Progress.User) + "*, key " + short(l.Notice.Key) + ", " + daysOld(l.Notice) + "\n" + tell(l)
+		var row draft
+		row.show(words, words, listButton(all, i))
+		if room -= weight(row); i == most || room < 0 {
+			d.say(others(all[i:]))
+			return
+		}
+		d.add(row)
+	}
+}
+
 // listButton begins what helps a key: its retirement if it is not used, or else the rotation, once for each user.
 func listButton(all []rotation.Listed, i int) *slack.Accessory {
 	l := all[i]
@@ -56,14 +74,7 @@ func ownerListMessage(v view, all []rotation.Listed) message {
 		whose = mention(n.Owner) + " is the owner of these keys. Whoever of the group starts a rotation gets the new key."
 	}
 	d.say(sentences(whose, "The oldest come first."))
-	for i, l := range all {
-		if i == ownRows {
-			d.say(otherUsers(v, all[i:]))
-			break
-		}
-		words := "*" + v.user(l.Progress.User) + "*, key " + short(l.Notice.Key) + ", " + daysOld(l.Notice) + "\n" + v.calledFor(l.Notice)
-		d.show(words, words, listButton(all, i))
-	}
+	d.list(v, all, ownRows, func(l rotation.Listed) string { return v.calledFor(l.Notice) }, func(rest []rotation.Listed) string { return otherUsers(v, rest) })
 	d.note("An approver is asked before anything changes. To be left alone about one key for a while, type `/rotate-key snooze AKIA… 7`; to keep one as it is, " +
 		"`/rotate-key exempt AKIA…`. If one is not yours, tell an approver: they link it to who it belongs to.")
 	return d.message()
@@ -167,14 +178,7 @@ func passedOnMessage(v view, all []rotation.Listed) message {
 		call = pinged(each(to, mention)) + ": please help."
 	}
 	d.say(sentences(call, story))
-	for i, l := range all {
-		if i == passedRows {
-			d.say(otherOwners(all[i:]))
-			break
-		}
-		words := "*" + v.user(l.Progress.User) + "*, key " + short(l.Notice.Key) + ", " + daysOld(l.Notice) + "\n" + silent(l)
-		d.show(words, words, listButton(all, i))
-	}
+	d.list(v, all, passedRows, silent, otherOwners)
 	d.say("*What helps:* write to the owner. If they have left, or the key is not theirs, an approver names another owner: `/rotate-key link @member ACCOUNT/USER`. " +
 		"On-call and approvers can start a rotation here: the new key goes to the owner.")
 	d.note("Each key is passed on once, and its owner is told. The digest lists it until it is dealt with.")

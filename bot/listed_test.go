@@ -128,3 +128,24 @@ func TestDigest_TellsWhatWasPassedOn(t *testing.T) {
 		t.Errorf("no %q: %s", want, m.Text)
 	}
 }
+
+// TestListedMessages_LongestNames: however long the names are, Slack takes a message about many keys.
+func TestListedMessages_LongestNames(t *testing.T) {
+	v := testView()
+	v.accounts = func() map[string]string { return map[string]string{ci.Account: strings.Repeat("&", 50)} }
+	for _, kind := range []rotation.NoticeKind{rotation.FirstWarning, rotation.LastWarning, rotation.OwnerTold, rotation.PassedOn} {
+		all := someListed(kind, 100, silentOwners(30)...)
+		for i := range all {
+			all[i].Progress.User.Name = fmt.Sprintf("%s%04d", strings.Repeat("u", 60), i)
+			all[i].Notice.Kind, all[i].Notice.Unused = kind, rotation.Idle
+			all[i].Notice.Use = rotation.LastUse{State: rotation.Used, At: monday.AddDate(0, -3, 0)}
+			all[i].Notice.To = []rotation.MemberID{"S0SECOND001", "S0SECOND002", "U0SECOND003", "U0SECOND004", "U0SECOND005"}
+		}
+		for name, m := range map[string]message{"own": ownerListMessage(v, all), "passed": passedOnMessage(v, all)} {
+			checkMessage(t, m)
+			if n := weight(draft{blocks: m.Blocks}); n > maxAllBlocks {
+				t.Errorf("%s, %q: %d characters in all, more than %d", name, kind, n, maxAllBlocks)
+			}
+		}
+	}
+}

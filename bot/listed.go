@@ -34,12 +34,12 @@ func oldest(all []rotation.Listed) []rotation.Listed {
 const forOthers = 3500
 
 // list has a section for each key as far as there is room, and tells of the others together.
-func (d *draft) list(v view, all []rotation.Listed, most int, tell func(rotation.Listed) string, others func([]rotation.Listed) string) {
+func (d *draft) list(v view, all []rotation.Listed, most int, button func([]rotation.Listed, int) *slack.Accessory, tell func(rotation.Listed) string, others func([]rotation.Listed) string) {
 	room := maxAllBlocks - forOthers
 	for i, l := range all {
 		words := "*" + v.user(l.Progress.User) + "*, key " + short(l.Notice.Key) + ", " + daysOld(l.Notice) + "\n" + tell(l)
 		var row draft
-		row.show(words, words, listButton(all, i))
+		row.show(words, words, button(all, i))
 		if room -= weight(row); i == most || room < 0 {
 			d.say(others(all[i:]))
 			return
@@ -60,6 +60,15 @@ func listButton(all []rotation.Listed, i int) *slack.Accessory {
 	return slack.NewAccessory(startButton(l.Progress.User))
 }
 
+// listStart begins the rotation of a key, once for each user: a key may be retired by its owner alone, and others are told.
+func listStart(all []rotation.Listed, i int) *slack.Accessory {
+	l := all[i]
+	if slices.ContainsFunc(all[:i], func(o rotation.Listed) bool { return o.Progress.User == l.Progress.User }) {
+		return nil
+	}
+	return slack.NewAccessory(startButton(l.Progress.User))
+}
+
 // ownerListMessage tells an owner of many keys at once.
 func ownerListMessage(v view, all []rotation.Listed) message {
 	all = oldest(all)
@@ -74,7 +83,7 @@ func ownerListMessage(v view, all []rotation.Listed) message {
 		whose = mention(n.Owner) + " is the owner of these keys. Whoever of the group starts a rotation gets the new key."
 	}
 	d.say(sentences(whose, "The oldest come first."))
-	d.list(v, all, ownRows, func(l rotation.Listed) string { return v.calledFor(l.Notice) }, func(rest []rotation.Listed) string { return otherUsers(v, rest) })
+	d.list(v, all, ownRows, listButton, func(l rotation.Listed) string { return v.calledFor(l.Notice) }, func(rest []rotation.Listed) string { return otherUsers(v, rest) })
 	d.note("An approver is asked before anything changes. To be left alone about one key for a while, type `/rotate-key snooze AKIA… 7`; to keep one as it is, " +
 		"`/rotate-key exempt AKIA…`. If one is not yours, tell an approver: they link it to who it belongs to.")
 	return d.message()
@@ -178,7 +187,7 @@ func passedOnMessage(v view, all []rotation.Listed) message {
 		call = pinged(each(to, mention)) + ": please help."
 	}
 	d.say(sentences(call, story))
-	d.list(v, all, passedRows, silent, otherOwners)
+	d.list(v, all, passedRows, listStart, silent, otherOwners)
 	d.say("*What helps:* write to the owner. If they have left, or the key is not theirs, an approver names another owner: `/rotate-key link @member ACCOUNT/USER`. " +
 		"On-call and approvers can start a rotation here: the new key goes to the owner.")
 	d.note("Each key is passed on once, and its owner is told. The digest lists it until it is dealt with.")

@@ -149,3 +149,13 @@ func TestListedMessages_LongestNames(t *testing.T) {
 		}
 	}
 }
+
+// TestPassedOnMessage_OffersWhatOthersMayDo: only the owner retires a key, and it is others who are told.
+func TestPassedOnMessage_OffersWhatOthersMayDo(t *testing.T) {
+	all := someListed(rotation.PassedOn, 2, owner)
+	all[0].Notice, all[1].Notice = notUsed(all[0].Notice), notUsed(all[1].Notice)
+	blocks := string(encode(t, passedOnMessage(testView(), all).Blocks))
+	if strings.Contains(blocks, `"action_id": "retire"`) || strings.Count(blocks, `"action_id": "start"`) != 2 {
+		t.Errorf("want two rotations that can begin, and no retirement: %s", blocks)
+	}
+}

@@ -55,6 +55,7 @@ func (b *Bot) tellList(ctx context.Context, p rotation.Progress, n rotation.Noti
 	w := wanted{name: name, channel: b.place(n.Owner), message: ownerListMessage(b.cfg.Outbox.today(), all), once: true}
 	if n.Kind == rotation.PassedOn {
 		w.channel, w.message = b.beyond(n.To), passedOnMessage(b.cfg.Outbox.today(), all)
+		w.once = false // whoever has a channel that takes no messages mends that, and is told then
 	}
 	w.done = func(p *rotation.Progress, at rotation.Post) {
 		if !at.Known() {

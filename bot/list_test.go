@@ -233,23 +233,33 @@ func TestList_WhatIsNotSoAnyMore(t *testing.T) {
 	}
 }
 
-// TestList_TheOwnerHasLeft: what Slack does not take is noted of each.
+// TestList_TheOwnerHasLeft: what Slack does not take is noted of each. On-call's channel is one that somebody mends: what is passed on waits.
 func TestList_TheOwnerHasLeft(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.owesLists()
 		w.sim.Fail("chat.postMessage", slacksim.Fault{Error: "channel_not_found", Times: -1})
 		p := w.boot()
-		time.Sleep(5 * time.Minute)
-		for _, u := range jobs() {
-			q, err := w.kept.Get(t.Context(), u.ID())
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, n := range q.Notices {
-				if n.Failed != notTaken || !n.Sent.IsZero() {
-					t.Errorf("%s: %+v", u, n)
+		time.Sleep(2 * time.Minute)
+		each := func(of func(n rotation.Notice) bool) {
+			t.Helper()
+			for _, u := range jobs() {
+				q, err := w.kept.Get(t.Context(), u.ID())
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, n := range q.Notices {
+					if n.Kind != rotation.PassedOn && (n.Failed != notTaken || !n.Sent.IsZero()) || n.Kind == rotation.PassedOn && !of(n) {
+						t.Errorf("%s: %+v", u.Name, n)
+					}
 				}
 			}
+		}
+		each(rotation.Notice.Waits)
+		w.sim.Heal()
+		time.Sleep(10 * time.Minute)
+		each(func(n rotation.Notice) bool { return !n.Sent.IsZero() && n.Failed == "" })
+		if own, passed := w.lists(); len(own) != 0 || len(passed) != 1 {
+			t.Errorf("%d messages to the owner and %d to on-call, want none and one", len(own), len(passed))
 		}
 		p.end()
 	})

@@ -22,6 +22,10 @@ func (b *Bot) wantsNotices(p rotation.Progress) []wanted {
 
 // sendNotice sends a warning if it is so still, and drops it if not: should it be so again, the scan finds it.
 func (b *Bot) sendNotice(ctx context.Context, p rotation.Progress, w wanted) error {
+	if until := b.cfg.Engine.PutsOff(ctx, *w.notice); !until.IsZero() && p.Posts[w.name].Nonce == "" {
+		_, err := b.note(ctx, p.User.ID(), func(p *rotation.Progress) { p.PutOff(*w.notice, until) })
+		return err
+	}
 	stands, err := b.cfg.Engine.Stands(ctx, p, *w.notice)
 	switch {
 	case err != nil:

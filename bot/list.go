@@ -48,6 +48,9 @@ func (b *Bot) tellList(ctx context.Context, p rotation.Progress, n rotation.Noti
 	if post := p.Posts[name]; post.Known() {
 		return b.noteList(ctx, p, n, all)
 	}
+	if until := b.cfg.Engine.PutsOff(ctx, n); !until.IsZero() && p.Posts[name].Nonce == "" {
+		return b.noteAll(ctx, p, all, func(q *rotation.Progress) { q.PutOff(n, until) })
+	}
 	all, err = b.standing(ctx, p, n, all)
 	if err != nil || len(all) == 0 {
 		return err
@@ -107,6 +110,16 @@ func (b *Bot) noteList(ctx context.Context, p rotation.Progress, n rotation.Noti
 		failed = notTaken
 	}
 	at := b.begun(p.Posts[listName(n)])
+	return b.noteAll(ctx, p, all, func(q *rotation.Progress) {
+		if q.User == p.User {
+			delete(q.Posts, listName(n))
+		}
+		q.ListTold(n, at, failed)
+	})
+}
+
+// noteAll changes the documents of all that is told together, p last.
+func (b *Bot) noteAll(ctx context.Context, p rotation.Progress, all []rotation.Listed, fn func(*rotation.Progress)) error {
 	noted := []string{p.User.ID()}
 	for _, l := range all {
 		id := l.Progress.User.ID()
@@ -114,14 +127,11 @@ func (b *Bot) noteList(ctx context.Context, p rotation.Progress, n rotation.Noti
 			continue
 		}
 		noted = append(noted, id)
-		if _, err := b.note(ctx, id, func(q *rotation.Progress) { q.ListTold(n, at, failed) }); err != nil {
+		if _, err := b.note(ctx, id, fn); err != nil {
 			return err
 		}
 	}
-	_, err := b.note(ctx, p.User.ID(), func(q *rotation.Progress) {
-		delete(q.Posts, listName(n))
-		q.ListTold(n, at, failed)
-	})
+	_, err := b.note(ctx, p.User.ID(), fn)
 	return err
 }
 

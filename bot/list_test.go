@@ -264,3 +264,37 @@ func TestList_TheOwnerHasLeft(t *testing.T) {
 		p.end()
 	})
 }
+
+// TestList_NotAtNight: what could not be sent in its time, since no process ran, waits for the next working hours, by itself or with others.
+func TestList_NotAtNight(t *testing.T) {
+	inWorld(t, func(t *testing.T, w *world) {
+		time.Sleep(time.Until(time.Date(2000, 1, 3, 12, 0, 0, 0, time.UTC)))
+		w.owesLists()
+		alone := rotation.Notice{Key: w.aws.keys[0].ID, Days: 90, Owner: wOwner, Created: w.aws.keys[0].Created, Due: time.Now()}
+		lone := rotation.UserRef{Account: wUser.Account, Name: "solo-user"}
+		if _, err := w.kept.Create(t.Context(), rotation.Progress{User: lone, Notices: []rotation.Notice{alone}, Owed: true}); err != nil {
+			t.Fatal(err)
+		}
+		told := func() (own, passed, single int) {
+			a, b := w.lists()
+			for _, m := range w.olivia.Screen().DM().Messages {
+				if strings.Contains(m.Text, "solo-user") {
+					single++
+				}
+			}
+			return len(a) - single, len(b), single // each of them says what the owner need do
+		}
+		time.Sleep(time.Until(time.Date(2000, 1, 3, 22, 0, 0, 0, time.UTC)))
+		p := w.boot()
+		time.Sleep(10 * time.Hour)
+		if own, passed, single := told(); own+passed+single != 0 {
+			t.Errorf("at night: %d and %d lists, %d warnings", own, passed, single)
+		}
+		time.Sleep(time.Until(time.Date(2000, 1, 4, 9, 5, 0, 0, time.UTC)))
+		if own, passed, single := told(); own != 1 || passed != 1 || single != 1 {
+			t.Errorf("in the morning: %d and %d lists, %d warnings; want one each", own, passed, single)
+		}
+		w.listsTold()
+		p.end()
+	})
+}

@@ -246,6 +246,37 @@ const (
 	lateFor  = time.Hour
 )
 
+// PutsOff is until when a notice is put off that could not be sent in its time, such as while no process ran: until those who are told are at
+// work again. Zero: it is not.
+func (e *Engine) PutsOff(ctx context.Context, n Notice) time.Time {
+	now, to := e.now(), n.Owner
+	if now.Before(later(n.Due, n.From).Add(lateFor)) {
+		return time.Time{}
+	}
+	if n.Kind == PassedOn {
+		to = ""
+	}
+	if at := atWork(now.In(e.zone(ctx, to))); at.After(now) {
+		return at
+	}
+	return time.Time{}
+}
+
+// PutOff has a notice, and those that are told with it, wait until a time at which those who are told are at work. Of a last warning they have as
+// long as ever to act.
+func (p *Progress) PutOff(n Notice, until time.Time) {
+	p.Notices = slices.Clone(p.Notices)
+	for i, m := range p.Notices {
+		if !m.with(n) {
+			continue
+		}
+		if m.From = until; m.Kind == LastWarning {
+			m.On = afterWork(until, lastCallFor)
+		}
+		p.Notices[i] = m
+	}
+}
+
 // ErrNotTold is of a notice of which it cannot be told now whether it is still so.
 var ErrNotTold = errors.New("it could not be looked at again whether a warning is still so")
 

@@ -475,3 +475,17 @@ func TestWarn_WhoCannotBeReached(t *testing.T) {
 		}
 	})
 }
+
+// TestPutOff gives an owner as long to act on a last warning as if it had been sent in its time.
+func TestPutOff(t *testing.T) {
+	monday := time.Date(2000, 1, 3, 9, 0, 0, 0, time.UTC)
+	n := rotation.Notice{Kind: rotation.LastWarning, Key: "K", Owner: owner, Due: monday, From: monday, On: monday.AddDate(0, 0, 3)}
+	first, told := n, n
+	first.Kind, first.On, told.Sent = rotation.FirstWarning, time.Time{}, monday
+	p := rotation.Progress{User: ci, Notices: []rotation.Notice{n, first, told}}
+	p.PutOff(n, monday.AddDate(0, 0, 4))
+	n.From, n.On, first.From = monday.AddDate(0, 0, 4), monday.AddDate(0, 0, 9), monday.AddDate(0, 0, 4)
+	if diff := cmp.Diff([]rotation.Notice{n, first, told}, p.Notices); diff != "" {
+		t.Errorf("notices (-want +got):\n%s", diff)
+	}
+}

@@ -79,16 +79,27 @@ func (e *Engine) owing(ctx context.Context, s Survey, at time.Time) ([]owed, err
 	return due, errors.Join(errs...)
 }
 
-// passesToday tells whether this scan is the one of the day that passes on. A crash after its claim leaves what it would have passed on
-// to the next day.
+// passesToday tells whether this scan is the one of the day that passes on. A crash after its claim, which keeps the day alone, leaves what it
+// would have passed on to the next day.
 func (e *Engine) passesToday(ctx context.Context, at time.Time) bool {
-	where := cmp.Or(e.cfg.Location, time.UTC)
-	_, err := e.cfg.Store.Claim(ctx, Claim{Name: "passed-on/" + at.In(where).Format(time.DateOnly)})
+	day := at.In(cmp.Or(e.cfg.Location, time.UTC)).Format(time.DateOnly)
+	c, err := e.cfg.Store.Claimed(ctx, passedClaim)
+	if errors.Is(err, ErrNotFound) {
+		c, err = Claim{Name: passedClaim}, nil
+	}
+	if err == nil && c.Note == day {
+		return false
+	}
+	if c.Note = day; err == nil {
+		_, err = e.cfg.Store.Claim(ctx, c)
+	}
 	if err != nil && !errors.Is(err, ErrConflict) {
 		e.log.Error("claim what is passed on today", "err", err)
 	}
 	return err == nil
 }
+
+const passedClaim = "passed-on"
 
 // list is what goes to the same people.
 type list struct {

@@ -421,6 +421,9 @@ func TestWarn_Together(t *testing.T) {
 		if told, _, _ := tally(rotation.OwnerTold); told != 102 || tellers[string(owner)] > 4 {
 			t.Errorf("%d owners told; tellers %v", told, tellers)
 		}
+		if c, err := b.kept.Claimed(t.Context(), "passed-on"); err != nil || c.Note != "2000-01-14" {
+			t.Errorf("the claim of the day: %+v, %v; want one claim for all days", c, err)
+		}
 		if e := b.entriesOf("pass-on"); e != 102 {
 			t.Errorf("%d entries, want 102", e)
 		}

@@ -113,8 +113,8 @@ func (p Progress) silence(f Finding) silence {
 		case n.Waits():
 			s.ends = true
 		case told.IsZero():
-		case n.Kind == PassedOn:
-			s.ends = s.ends || told.After(began)
+		case n.Kind == PassedOn: // somebody else who is the owner by now has not been warned
+			s.ends = s.ends || n.Owner == f.Owner && told.After(began)
 		case n.Kind != OwnerTold:
 			s.since = later(s.since, told)
 			if n.Owner != f.Owner || !told.After(began) {
@@ -286,8 +286,10 @@ func (e *Engine) Stands(ctx context.Context, p Progress, n Notice) (bool, error)
 	now := e.now()
 	_, runs := p.Running()
 	began, _ := p.seenTo(n.Key)
+	_, snoozed := p.SnoozeOf(n.Key, now)
+	_, accepted := p.ExemptionOf(n.Key, now)
 	switch {
-	case runs || began.After(n.Due) || e.cfg.Exemptions[p.User].Holds(now) || p.Link != nil && p.Link.Owner != n.Owner:
+	case runs || snoozed || accepted || began.After(n.Due) || e.cfg.Exemptions[p.User].Holds(now) || p.Link != nil && p.Link.Owner != n.Owner:
 		return false, nil
 	case now.Sub(n.Due) < foundFor:
 		return true, nil

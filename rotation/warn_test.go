@@ -165,11 +165,19 @@ func TestWarn_WhatIsNotSoAnyMore(t *testing.T) {
 		stands    bool
 		unread    bool // until it has been tried for a while
 	}{
-		"nothing":               {meanwhile: func(*bench) {}, stands: true},
-		"the key was deleted":   {meanwhile: func(b *bench) { b.account.RemoveKey(string(b.old)) }},
-		"made inactive":         {meanwhile: func(b *bench) { b.account.SetKeyStatus(string(b.old), false) }},
-		"the user is gone":      {meanwhile: func(b *bench) { b.account.RemoveUser(ci.Name) }},
-		"it is accepted":        {meanwhile: change(accept)},
+		"nothing":             {meanwhile: func(*bench) {}, stands: true},
+		"the key was deleted": {meanwhile: func(b *bench) { b.account.RemoveKey(string(b.old)) }},
+		"made inactive":       {meanwhile: func(b *bench) { b.account.SetKeyStatus(string(b.old), false) }},
+		"the user is gone":    {meanwhile: func(b *bench) { b.account.RemoveUser(ci.Name) }},
+		"it is accepted":      {meanwhile: change(accept)},
+		"asked for before, and accepted": {meanwhile: change(func(p *rotation.Progress) {
+			accept(p)
+			p.Exemptions[0].Asked = p.Notices[0].Due.Add(-time.Hour)
+			p.Exemptions[0].Since = p.Exemptions[0].Asked
+		})},
+		"snoozed while the scan went on": {meanwhile: change(func(p *rotation.Progress) {
+			p.Snoozes = []rotation.Snooze{{ID: "s", Key: p.Notices[0].Key, At: p.Notices[0].Due.Add(-time.Minute), Until: time.Now().Add(14 * 24 * time.Hour)}}
+		})},
 		"an exemption is asked": {meanwhile: change(func(p *rotation.Progress) { accept(p); p.Exemptions[0].Stage = rotation.ExemptAsked })},
 		"it is snoozed": {meanwhile: change(func(p *rotation.Progress) {
 			p.Snoozes = []rotation.Snooze{{ID: "s", Key: p.Notices[0].Key, At: time.Now().Add(time.Second), Until: time.Now().Add(14 * 24 * time.Hour)}}
@@ -286,6 +294,18 @@ func TestWarn_TwoSilences(t *testing.T) {
 				}
 			}
 		}, []string{"Jan 3 Mon 09h 90", "Jan 10 Mon 09h 109 last", "Jan 18 Tue 09h 117", "Jan 25 Tue 09h 124 last"}},
+		"its tag names somebody else after it was passed on": {100, func(b *bench, day int) {
+			if day != 14 {
+				return
+			}
+			key := b.account.Keys(ci.Name)[0]
+			b.account.RemoveUser(ci.Name)
+			b.account.AddUser(iamsim.User{Name: ci.Name, Created: key.Created, Tags: map[string]string{"slack-user-id": string(dave)}})
+			b.account.AddKey(ci.Name, iamsim.Key{ID: key.ID, Created: key.Created, LastUsed: time.Now(), Service: "s3", Region: "eu-west-1"})
+		}, []string{
+			"Jan 3 Mon 09h 90", "Jan 10 Mon 09h 109 last", "Jan 13 Thu 09h 112 passed-on", "Jan 13 Thu 09h 112 told",
+			"Jan 17 Mon 09h 116", "Jan 24 Mon 09h 123 last",
+		}},
 		"a rotation lapses after the last one": {100, func(b *bench, day int) {
 			if day == 11 {
 				if _, err := b.engine.Request(b.t.Context(), rotation.Request{User: ci, By: rotation.Actor{Member: owner}}); err != nil {

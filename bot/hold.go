@@ -40,9 +40,12 @@ func (b *Bot) sendNotice(ctx context.Context, p rotation.Progress, w wanted) err
 	return err
 }
 
-// heldWarnings tell what waits for the owner's working hours.
+// heldWarnings tell what waits for working hours, the owner's or those of others who are told.
 func heldWarnings(held []rotation.Notice) []string {
 	return each(held, func(n rotation.Notice) string {
+		if n.Kind == rotation.PassedOn {
+			return "• " + short(n.Key) + " is passed on to " + beyondOf(n) + " on " + when(n.From) + " if nobody acts before."
+		}
 		return "• A message about " + short(n.Key) + " to " + mention(n.Owner) + " waits until " + when(n.From) + ", when their working hours begin."
 	})
 }

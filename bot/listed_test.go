@@ -159,3 +159,13 @@ func TestPassedOnMessage_OffersWhatOthersMayDo(t *testing.T) {
 		t.Errorf("want two rotations that can begin, and no retirement: %s", blocks)
 	}
 }
+
+// TestHeldWarnings_ToOthers: what is passed on is no message to the owner.
+func TestHeldWarnings_ToOthers(t *testing.T) {
+	n := aNotice(rotation.PassedOn, 108)
+	n.From = monday.Add(24 * time.Hour)
+	lines := strings.Join(heldWarnings([]rotation.Notice{n}), "\n")
+	if strings.Contains(lines, mention(owner)) || !strings.Contains(lines, "is passed on to on-call on "+when(n.From)) {
+		t.Errorf("got %q", lines)
+	}
+}

@@ -195,9 +195,9 @@ func (n Notice) opens() time.Time {
 	return n.From
 }
 
-// held lists the notices that wait for their owners' working hours.
+// held lists the notices that wait for working hours, and not only for another document to tell them.
 func (p Progress) held(now time.Time) []Notice {
-	return slices.DeleteFunc(slices.Clone(p.Notices), func(n Notice) bool { return !n.Held(now) })
+	return slices.DeleteFunc(slices.Clone(p.Notices), func(n Notice) bool { return !n.Waits() || !now.Before(n.From) })
 }
 
 // opens is when the first notice that is held may be sent, if that is before something else falls due.

@@ -512,3 +512,20 @@ func TestPutOff(t *testing.T) {
 		t.Errorf("notices (-want +got):\n%s", diff)
 	}
 }
+
+// TestHoldingOf_HeldForHours: what waits for nothing but another document to tell it has no hours to name.
+func TestHoldingOf_HeldForHours(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		defer func() { b.stop() }()
+		at(3, 12, 0)
+		b.survey()
+		if _, err := b.engine.Note(t.Context(), ci.ID(), func(p *rotation.Progress) { p.Notices[0].In = "another" }); err != nil {
+			t.Fatal(err)
+		}
+		h, err := b.engine.HoldingOf(t.Context(), ci)
+		if err != nil || len(h.Held) > 0 || !b.notices()[0].Held(time.Now()) {
+			t.Errorf("waits for working hours: %+v, %v", h.Held, err)
+		}
+	})
+}

@@ -24,7 +24,8 @@ const (
 type owed struct {
 	Finding
 	kinds        []NoticeKind
-	mine, others *list // where the owner is told, and others are
+	on           time.Time // until when the owner was given time to act; zero: they are given it now
+	mine, others *list     // where the owner is told, and others are
 }
 
 // warn writes what the survey found into the users' progress: a document for each user with a finding, so that a button can name it,
@@ -61,7 +62,7 @@ func (e *Engine) owing(ctx context.Context, s Survey, at time.Time) ([]owed, err
 		o := owed{Finding: f}
 		if n := p.owe(f, at); n > 0 {
 			for _, n := range p.Notices[len(p.Notices)-n:] {
-				o.kinds = append(o.kinds, n.Kind)
+				o.kinds, o.on = append(o.kinds, n.Kind), n.On
 			}
 		}
 		if slices.Contains(o.kinds, PassedOn) {
@@ -110,23 +111,33 @@ type list struct {
 	told    bool   // in one message
 	zone    *time.Location
 	from    time.Time // when they are at work; zero: now
+	latest  time.Time // when that is of all that is on it
+}
+
+// opens is when they may be told of what is not to be told before a time.
+func (l *list) opens(at, on time.Time) time.Time {
+	if !on.After(at) {
+		return l.from
+	}
+	return later(l.from, atWork(on.In(l.zone)))
 }
 
 // together finds what goes to the same owner, and what is passed on to the same people.
 func (e *Engine) together(ctx context.Context, due []owed) {
-	lists := map[string]*list{}
+	lists, at := map[string]*list{}, e.now()
 	join := func(name string, i int, told bool, to MemberID) *list {
 		l := lists[name]
 		if l == nil || l.notices >= maxListed {
 			l = &list{told: told, zone: e.zone(ctx, to)}
-			if at := atWork(e.now().In(l.zone)); at.After(e.now()) {
-				l.from = at
+			if from := atWork(at.In(l.zone)); from.After(at) {
+				l.from = from
 			}
 			lists[name] = l
 		}
 		if id := due[i].User.ID(); !slices.Contains(l.ids, id) {
 			l.ids = append(l.ids, id)
 		}
+		l.latest = later(l.latest, l.opens(at, due[i].on))
 		l.notices, l.last, l.teller = l.notices+1, i, due[i].User.ID()
 		l.told = l.told || l.notices > maxSingly
 		return l
@@ -148,8 +159,8 @@ func (o owed) stamp(n *Notice, i int) {
 	if n.Kind == PassedOn {
 		l = o.others
 	}
-	if n.From = l.from; n.On.After(n.Due) {
-		n.From = later(n.From, n.On)
+	if n.From = l.opens(n.Due, n.On); l.told {
+		n.From = l.latest // in one message, and nobody's time to act ends with another's
 	}
 	if n.Kind == LastWarning {
 		n.On = afterWork(later(n.Due, n.From).In(l.zone), lastCallFor)

@@ -529,3 +529,69 @@ func TestHoldingOf_HeldForHours(t *testing.T) {
 		}
 	})
 }
+
+// TestWarn_NotPassedOnTooSoon: what is told together is told when the time of each owner to act is over, and while others are at work.
+func TestWarn_NotPassedOnTooSoon(t *testing.T) {
+	for name, hours := range map[string]int{"in the evening of the others": -8, "in their night": 11} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				defer func() { b.stop() }()
+				b.stop()
+				b.with = func(cfg *rotation.Config) {
+					cfg.Zone = func(_ context.Context, m rotation.MemberID) *time.Location {
+						if m == dave {
+							return time.FixedZone("", hours*60*60)
+						}
+						return time.UTC
+					}
+				}
+				b.start(-1, false)
+				b.account.AddUser(iamsim.User{Name: "far", Tags: map[string]string{"slack-user-id": string(dave)}})
+				b.account.AddKey("far", iamsim.Key{Created: time.Now().Add(-100 * 24 * time.Hour), LastUsed: time.Now(), Service: "s3", Region: "eu-west-1"})
+				passed, together := 0, map[string]time.Time{}
+				for day := 3; day < 20; day++ {
+					at(day, 6, 0)
+					b.survey()
+					if err := b.kept.Scan(t.Context(), func(p rotation.Progress) error {
+						var on time.Time
+						for _, n := range p.Notices {
+							if n.Kind == rotation.LastWarning {
+								on = n.On
+							}
+							if n.Kind != rotation.PassedOn || !n.Waits() {
+								continue
+							}
+							passed++
+							from := n.From.UTC()
+							list := n.In + n.Due.String()
+							if other := together[list]; !other.IsZero() && !other.Equal(from) {
+								t.Errorf("%s is told with others, but for another time: %s and %s", p.User, from.Format("Mon 15:04"), other.Format("Mon 15:04"))
+							}
+							together[list] = from
+							if from.Before(on) || from.Hour() < rotation.WorkBegins || from.Hour() >= rotation.WorkEnds {
+								t.Errorf("%s is passed on %s, with time until %s", p.User, from.Format("Mon 15:04"), on.UTC().Format("Mon 15:04"))
+							}
+						}
+						_, err := b.engine.Note(t.Context(), p.User.ID(), func(p *rotation.Progress) {
+							for i, n := range p.Notices {
+								if n.Waits() {
+									p.Notices[i].Sent = time.Now()
+									if n.From.After(time.Now()) {
+										p.Notices[i].Sent = n.From
+									}
+								}
+							}
+						})
+						return err
+					}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if passed != 2 {
+					t.Errorf("%d are passed on, want 2", passed)
+				}
+			})
+		})
+	}
+}

@@ -110,7 +110,7 @@ func (v view) calledFor(n rotation.Notice) string {
 	case rotation.LastWarning:
 		return sentences(found, "*This is the last warning:* if nobody acts by "+when(n.On)+", "+willTell(n)+".")
 	case rotation.OwnerTold:
-		return sentences(found, "Two warnings were not answered, so "+hasTold(n)+".")
+		return sentences(found, "Two warnings were not answered, so "+willTell(n)+".")
 	}
 	return found
 }
@@ -140,9 +140,8 @@ func beyondOf(n rotation.Notice) string {
 	return allOf(each(n.To, mention))
 }
 
-// willTell and hasTold say that others come in, to follow a comma.
+// willTell says that others come in, to follow a comma. It is true before they are told too, who may be at work later than the owner.
 func willTell(n rotation.Notice) string { return "Keyturner passes it on to " + beyondOf(n) }
-func hasTold(n rotation.Notice) string  { return "Keyturner has passed it on to " + beyondOf(n) }
 
 // lastCall tells what comes of silence.
 func lastCall(n rotation.Notice) string {
@@ -153,15 +152,15 @@ func lastCall(n rotation.Notice) string {
 		". To start the rotation, to retire the key, to snooze or to ask for an exemption is enough."
 }
 
-// passedMessage tells an owner that others have been told.
+// passedMessage tells an owner that others are told.
 func passedMessage(v view, n rotation.Notice, user rotation.UserRef) message {
 	var d draft
-	d.header("Others have been told about a key of " + tidy(user.Name))
+	d.header("Others are told about a key of " + tidy(user.Name))
 	whose := "You are the owner of "
 	if n.Owner.IsGroup() {
 		whose = mention(n.Owner) + " is the owner of "
 	}
-	d.say(whose + v.user(user) + ". Its access key " + code(string(n.Key)) + " is " + daysOld(n) + ". Two warnings were not answered, so " + hasTold(n) + ".")
+	d.say(whose + v.user(user) + ". Its access key " + code(string(n.Key)) + " is " + daysOld(n) + ". Two warnings were not answered, so " + willTell(n) + ".")
 	d.say("*What you can do:* start the rotation now, or say why it cannot be: write to them, or ask for an exemption. If the key is not yours, tell an approver, who links it to whom it belongs to.")
 	if n.Unused != "" {
 		d.buttons([]slack.BlockElement{retireButton(user, n.Key), findingMenu(user, n.Key)})

@@ -97,7 +97,7 @@ func TestStory_AnOwnerDoesNotAnswer(t *testing.T) {
 	c.note("Ana snoozes ci-deploy, and is heard of no more.")
 	c.until(time.Thursday, 1, "11:05")
 	c.sight(dave, "on-call", "No answer:", "legacy-billing")
-	c.sight(ben, dm, "Others have been told about a key of legacy-billing")
+	c.sight(ben, dm, "Others are told about a key of legacy-billing")
 	c.until(time.Monday, 2, "11:05")
 	c.see(dave, "on-call", "legacy-billing", "Warned twice, and passed on")
 	c.note("The digest tells of it too. Ben's other key is too old by now, of which he was warned before.")
@@ -153,7 +153,7 @@ func TestStory_ManyKeysOfOneOwner(t *testing.T) {
 	s.see(ben, dm, "keys of yours need you", "This is the last warning")
 	s.w.skip(3*day + time.Hour) // a Friday
 	s.see(dave, "on-call", "No answer:", "keys are too old", "<@"+ben+">", "And")
-	s.see(ben, dm, "keys of yours need you", "Keyturner has passed it on to on-call")
+	s.see(ben, dm, "keys of yours need you", "Keyturner passes it on to on-call")
 	lists := 0
 	for _, text := range s.aboutKeys(ben, "batch-38") {
 		if strings.Contains(text, "need you") {

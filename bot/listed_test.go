@@ -92,7 +92,7 @@ func TestListedMessages(t *testing.T) {
 		{"last-group", warningMessage(v, group, ci), []string{"those whom the approval rule names next"}, 1},
 		{"told", warningMessage(v, gone, ci), []string{"Keyturner passes it on to on-call", "What you can do"}, 1},
 		{"told-unused", warningMessage(v, notUsed(ruled), ci), []string{mention(bob), "Two warnings were not answered"}, 1},
-		{"own", ownerListMessage(v, mixed), []string{"5 keys of yours need you", "job-04", "Start its rotation before", "last warning", "Keyturner passes it on to on-call"}, 5},
+		{"own", ownerListMessage(v, mixed), []string{"5 keys of yours need you", "job-04", "Start its rotation before", "last warning", "Two warnings were not answered, so Keyturner passes it on to on-call"}, 5},
 		{"own-many", ownerListMessage(v, someListed(rotation.FirstWarning, 40, owner)), []string{"40 keys", "job-39"}, ownRows},
 		{"own-group", ownerListMessage(v, someListed(rotation.LastWarning, 4, rotation.MemberID(squad))), []string{"4 keys of your group need you", "is the owner of these keys"}, 4},
 		{"passed", passedOnMessage(v, someListed(rotation.PassedOn, 1, owner)), []string{"No answer: a key of job-00", "Owner: " + mention(owner), "Warned on"}, 1},

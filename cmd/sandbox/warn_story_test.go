@@ -153,7 +153,7 @@ func TestStory_ManyKeysOfOneOwner(t *testing.T) {
 	s.see(ben, dm, "keys of yours need you", "This is the last warning")
 	s.w.skip(3*day + time.Hour) // a Friday
 	s.see(dave, "on-call", "No answer:", "keys are too old", "<@"+ben+">", "And")
-	s.see(ben, dm, "keys of yours need you", "Keyturner passes it on to on-call")
+	s.see(ben, dm, "keys of yours need you", "Two warnings were not answered, so Keyturner passes it on to on-call")
 	lists := 0
 	for _, text := range s.aboutKeys(ben, "batch-38") {
 		if strings.Contains(text, "need you") {

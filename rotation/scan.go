@@ -126,7 +126,8 @@ type grants struct{ given, denied int }
 // hopeless tells that asking once more is of no use.
 func (g grants) hopeless() bool { return g.given == 0 && g.denied >= 10 }
 
-// may makes a call unless it is hopeless: then it is denied without asking.
+// may makes a call unless it is hopeless: then it is denied without asking. One that was throttled to its end is made once more: by then the account
+// is asked more slowly.
 func may[T any](a *sweep, g *grants, call func() (T, error)) (out T, err error) {
 	a.mu.Lock()
 	hopeless := g.hopeless()
@@ -134,7 +135,9 @@ func may[T any](a *sweep, g *grants, call func() (T, error)) (out T, err error) 
 	if hopeless {
 		return out, errHopeless
 	}
-	out, err = call()
+	if out, err = call(); ClassOf(err) == ClassThrottled {
+		out, err = call()
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {

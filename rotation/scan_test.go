@@ -330,3 +330,20 @@ func TestFound_AScanIsNotHeldByWhatIsFound(t *testing.T) {
 		}
 	})
 }
+
+// TestScan_AsksOnceMoreWhatWasThrottled: one look-up among hundreds that AWS throttles to its end does not leave the account half read.
+func TestScan_AsksOnceMoreWhatWasThrottled(t *testing.T) {
+	const attempts = 5 // of one call
+	for times, whole := range map[int]bool{attempts: true, 2 * attempts: false} {
+		inScan(t, iamsim.Config{}, func(s *scanned) {
+			one := s.add("222233334444", "one")
+			one.AddUser(iamsim.User{Name: "stale", Tags: map[string]string{"slack-user-id": string(owner)}})
+			one.AddKey("stale", iamsim.Key{Created: ago(100), LastUsed: ago(0), Service: "s3"})
+			s.accounts = s.accounts[1:]
+			s.sim.Fail("GetAccessKeyLastUsed", iamsim.Fault{Code: "Throttling", Times: times})
+			if _, states := s.scan(false); (states[0].Err == nil) != whole {
+				s.Errorf("throttled %d times: %v", times, states[0].Err)
+			}
+		})
+	}
+}

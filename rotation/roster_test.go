@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,8 +17,23 @@ import (
 // guild is a firm whose accounts come and go.
 type guild struct {
 	*firm
+	mu     sync.Mutex
 	listed []rotation.Account
 	fails  error
+}
+
+// lists has the organization list these accounts from now on.
+func (g *guild) lists(accounts []rotation.Account) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.listed = accounts
+}
+
+// fail has it answer with an error from now on; nil: with its accounts.
+func (g *guild) fail(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.fails = err
 }
 
 func inGuild(t *testing.T, accounts int, test func(*guild)) {
@@ -35,6 +51,8 @@ func (g *guild) process() *rotation.Engine {
 	return g.with(func(c *rotation.Config) {
 		c.Accounts = slices.Clone(g.listed)
 		c.Members = func(context.Context) ([]rotation.Account, error) {
+			g.mu.Lock()
+			defer g.mu.Unlock()
 			if g.fails != nil {
 				return nil, g.fails
 			}
@@ -65,26 +83,26 @@ func (g *guild) wants(e *rotation.Engine, asked, left string, listed bool) rotat
 func TestSurvey_AccountsComeAndGo(t *testing.T) {
 	inGuild(t, 3, func(g *guild) {
 		all := g.accounts
-		g.listed = all[:2]
+		g.lists(all[:2])
 		e := g.process()
 		g.wants(e, "000 001", "", true)
-		g.listed = all
+		g.lists(all)
 		g.wants(e, "000 001 002", "", true)
-		g.listed = []rotation.Account{all[0], all[2]}
+		g.lists([]rotation.Account{all[0], all[2]})
 		s := g.wants(e, "000 002", "001", true)
 		if d := s.Left[0]; d.Name != all[1].Name || time.Since(d.Since) > time.Minute {
 			g.Errorf("%+v has left", d)
 		}
 		time.Sleep(7 * day)
 		g.wants(g.process(), "000 002", "001", true) // after a restart
-		g.fails = errors.New("no answer")
+		g.fail(errors.New("no answer"))
 		g.wants(e, "000 002", "001", false)
-		g.fails = nil
+		g.fail(nil)
 		time.Sleep(2 * day)
 		g.wants(g.process(), "000 002", "", true)
-		g.listed = all[:2]
+		g.lists(all[:2])
 		g.wants(e, "000 001", "002", true)
-		g.listed = all
+		g.lists(all)
 		g.wants(e, "000 001 002", "", true) // it is back
 	})
 }
@@ -94,7 +112,7 @@ func TestSurvey_AccountsComeAndGo(t *testing.T) {
 func TestRoster_OfOthers(t *testing.T) {
 	inGuild(t, 3, func(g *guild) {
 		all := g.accounts
-		g.listed = all[:1]
+		g.lists(all[:1])
 		scans, serves, asks := g.process(), g.process(), g.process()
 		for range 2 {
 			time.Sleep(2 * time.Minute)
@@ -107,17 +125,17 @@ func TestRoster_OfOthers(t *testing.T) {
 		go func() { ended <- serves.Run(ctx) }()
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		g.listed = all[:2]
+		g.lists(all[:2])
 		g.wants(scans, "000 001", "", true)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		never := rotation.UserRef{Account: all[1].ID, Name: "never"}
-		g.fails = errors.New("no answer") // it has been asked by now
+		g.fail(errors.New("no answer")) // it has been asked by now
 		if h, err := serves.HoldingOf(g.Context(), never); err != nil || len(h.Keys) != 1 {
 			g.Errorf("a process that serves: %+v, %v", h, err)
 		}
 		synctest.Wait()
-		g.fails = nil
+		g.fail(nil)
 		if h, err := asks.HoldingOf(g.Context(), never); err != nil || len(h.Keys) != 1 {
 			g.Errorf("a process that is asked: %+v, %v", h, err)
 		}
@@ -126,7 +144,7 @@ func TestRoster_OfOthers(t *testing.T) {
 		if err != nil {
 			g.Fatal(err)
 		}
-		g.listed = all[:1]
+		g.lists(all[:1])
 		g.wants(scans, "000", "001", true)
 		time.Sleep(2 * time.Minute)
 		before := len(g.sim.Calls())
@@ -153,7 +171,7 @@ func refusedFor(err error, code rotation.Code) bool {
 func TestRoster_OfOthersReadAgain(t *testing.T) {
 	inGuild(t, 2, func(g *guild) {
 		all := g.accounts
-		g.listed = all[:1]
+		g.lists(all[:1])
 		scans, serves := g.process(), g.process()
 		g.wants(scans, "000", "", true)
 		ctx, cancel := context.WithCancel(g.Context())
@@ -161,12 +179,12 @@ func TestRoster_OfOthersReadAgain(t *testing.T) {
 		go func() { ended <- serves.Run(ctx) }()
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		g.listed = all
+		g.lists(all)
 		g.wants(scans, "000 001", "", true)
-		g.fails = errors.New("too many requests")
+		g.fail(errors.New("too many requests"))
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		g.fails = nil
+		g.fail(nil)
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
 		before := len(g.sim.Calls())
